@@ -1,0 +1,1 @@
+"""Where models are: each file translates one kind of upstream into deltas."""

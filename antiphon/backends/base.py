@@ -1,0 +1,105 @@
+"""The backend port: where models are.
+
+A backend translates one kind of upstream into deltas and knows nothing else: no store, no
+request object, no socket of a caller. Adding one: a file here, a line in ``app.py``'s table,
+its options in ``config.py``, and the shared suite ``tests/suites/backend.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from antiphon.stream.deltas import Delta
+from antiphon.types.items import Item
+from antiphon.types.tools import Format, NamedChoice, TextFormat, Tool
+
+
+class Capabilities(Struct, frozen=True):
+    """What a model behind a backend does by itself.
+
+    ``json_schema``, ``strict_tools``, ``grammar``, ``tool_choice``:
+      ``enforced`` – constrained decoding, the output cannot break it;
+      ``asked``    – passed on, may be broken, so the run checks and asks again;
+      ``none``     – not even passed on; the run states it in words, checks and asks again.
+    ``images``: image parts are understood. ``logprobs``: token log probabilities are returned.
+    ``context_tokens``: the window, when known.
+    """
+
+    tools: bool = True
+    images: bool = True
+    logprobs: bool = True
+    reasoning: bool = True
+    json_schema: Literal["enforced", "asked", "none"] = "asked"
+    strict_tools: Literal["enforced", "asked", "none"] = "asked"
+    grammar: Literal["enforced", "asked", "none"] = "none"
+    tool_choice: Literal["enforced", "asked", "none"] = "asked"
+    context_tokens: int | None = None
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """One model call: everything a backend may know.
+
+    ``items`` is the whole context, oldest first: references resolved, every call answered,
+    documents already turned into text or images. ``instructions`` comes before them.
+    ``tools`` are the ones the model may use (``allowed_tools`` already applied).
+    Numbers are None when the caller did not set them: then nothing is sent.
+    ``live``: deltas are wanted as they come; otherwise the whole answer may come as one batch.
+    """
+
+    model: str
+    items: Sequence[Item]
+    instructions: str | None = None
+    tools: Sequence[Tool] = ()
+    tool_choice: Literal["auto", "none", "required"] | NamedChoice = "auto"
+    parallel_tool_calls: bool = True
+    format: Format = TextFormat()
+    verbosity: str | None = None
+    effort: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    top_logprobs: int | None = None
+    logprobs: bool = False
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    live: bool = True
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A model as ``/v1/models`` shows it. ``about`` is one sentence for people, or empty."""
+
+    id: str
+    created: int = 0
+    owned_by: str = "antiphon"
+    about: str = ""
+
+
+class Backend(Protocol):
+    """One kind of upstream.
+
+    ``stream`` raises ``RemoteError`` (with a status that says what happened) before its first
+    batch when nothing was produced, and may raise it later when the answer broke off.
+    Closing the iterator stops the upstream call at once.
+    """
+
+    async def open(self) -> None:
+        """Called once inside the running loop, before the first turn."""
+
+    async def close(self) -> None:
+        """Called once; running turns are broken off."""
+
+    async def models(self) -> Sequence[Model]:
+        """The models it can name; empty if the upstream does not tell."""
+
+    def capabilities(self, model: str) -> Capabilities: ...
+
+    def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
+        """The turn's deltas, one batch per network read."""
+
+    async def count(self, turn: Turn) -> int | None:
+        """Exact input tokens of the turn, or None if the backend cannot tell."""

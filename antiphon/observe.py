@@ -1,0 +1,118 @@
+"""Say, don't log: everything worth telling the outside is one of these records.
+
+The code calls ``observe(<record>)``; logs, metrics and traces subscribe (``telemetry/``).
+No record carries content of a conversation or a secret. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+
+class RequestFinished(Struct, frozen=True):
+    """One HTTP request was answered (``status`` 499: the caller left before the answer)."""
+
+    request_id: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+    project: str | None = None
+    code: str | None = None
+
+
+class ResponseFinished(Struct, frozen=True):
+    """A response reached a terminal status."""
+
+    response_id: str
+    project: str
+    model: str
+    status: str
+    seconds: float
+    first_delta_seconds: float | None
+    input_tokens: int
+    output_tokens: int
+    events: int
+    streamed: bool
+    stored: bool
+
+
+class TurnFinished(Struct, frozen=True):
+    """One model call ended (``outcome``: ok, or the code of the error)."""
+
+    backend: str
+    model: str
+    outcome: str
+    seconds: float
+    attempt: int
+
+
+class Retried(Struct, frozen=True):
+    """A model call is made again: the backend failed early, or its output broke a demand."""
+
+    backend: str
+    model: str
+    reason: str
+    attempt: int
+
+
+class StoreCommitted(Struct, frozen=True):
+    """One group commit reached the disk."""
+
+    rows: int
+    seconds: float
+
+
+class Swept(Struct, frozen=True):
+    """The sweeper removed expired responses."""
+
+    responses: int
+
+
+class Broke(Struct, frozen=True):
+    """An exception nobody expected. ``where`` is request, run, store or engine."""
+
+    where: str
+    error: BaseException
+    response_id: str | None = None
+
+
+class EngineChanged(Struct, frozen=True):
+    """The embedded engine's child process changed state (starting, ready, exited …)."""
+
+    state: str
+    detail: str = ""
+
+
+Observation = (
+    RequestFinished
+    | ResponseFinished
+    | TurnFinished
+    | Retried
+    | StoreCommitted
+    | Swept
+    | Broke
+    | EngineChanged
+)
+
+Observe = Callable[[Observation], None]
+
+
+def nobody(observation: Observation) -> None:
+    """The observer of those who do not care."""
+
+
+class Observers:
+    """Fans one record out to every subscriber, in order of subscription."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Observe] = []
+
+    def subscribe(self, observer: Observe) -> None:
+        self._subscribers.append(observer)
+
+    def __call__(self, observation: Observation) -> None:
+        for observer in self._subscribers:
+            observer(observation)

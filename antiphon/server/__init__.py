@@ -1,0 +1,1 @@
+"""How it is asked: HTTP in, a projection of the events out."""

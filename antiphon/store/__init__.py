@@ -1,0 +1,1 @@
+"""What survives: one protocol per noun, one file per database."""

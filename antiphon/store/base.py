@@ -1,0 +1,86 @@
+"""The store port: what survives, one protocol per noun (``Responses`` so far).
+
+Every method takes the project (tenant) first, and another project's id behaves exactly like a
+missing one. A row is written once, complete, and is durable (fsynced) when ``save`` returns.
+
+History is a tree: each response names its parent. A response's context is the input and output
+of its ancestors, oldest first, then its own. Storing a turn costs its new items only, loading
+any history costs at most two queries, ancestors are never changed by descendants.
+Deleting a response makes it a tombstone: its id is gone at once for every reader, its items stay
+readable to living descendants as history only, and are erased with the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class StoredResponse(Struct, kw_only=True):
+    """One response as stored.
+
+    ``head``: the Response object as JSON with ``"output":[]``; ``output``: its output items, a
+    JSON array; ``input``: the new input items of this turn, a JSON array, every item with an id;
+    ``cuts``: how the deltas of its stream were cut (``stream/replay.py``), None if not streamed.
+    Times are milliseconds since 1970; ``expires_at`` None keeps it for ever.
+    """
+
+    id: str
+    project: str
+    parent: str | None
+    created_at: int
+    expires_at: int | None
+    status: str
+    head: bytes
+    input: bytes
+    output: bytes
+    cuts: bytes | None = None
+
+
+class Past(Struct, frozen=True):
+    """One ancestor's contribution to a history. ``deleted``: do not show it, only use it."""
+
+    response_id: str
+    deleted: bool
+    input: bytes
+    output: bytes
+
+
+class Responses(Protocol):
+    """Stored responses of all projects."""
+
+    async def save(self, row: StoredResponse) -> None:
+        """Insert; returns after the commit is on the disk. Raises ``RemoteError`` on failure.
+
+        The parent need not be alive any more (deleted or expired while the turn ran): the
+        child still joins its history.
+        """
+
+    async def load(self, project: str, response_id: str) -> StoredResponse | None:
+        """The row, or None if it is missing, deleted, expired or another project's."""
+
+    async def history(self, project: str, response_id: str) -> Sequence[Past] | None:
+        """The contributions of the response and all its ancestors, oldest first (its own is
+        last), or None under the same conditions as ``load``."""
+
+    async def delete(self, project: str, response_id: str) -> bool:
+        """Make it a tombstone; False if ``load`` would have said None."""
+
+    async def sweep(self, now: int, limit: int = 500) -> int:
+        """Tombstone what expired before ``now`` (ms), erase tombstones nobody descends from;
+        returns how many responses expired. At most ``limit`` rows per call."""
+
+
+class Store(Responses, Protocol):
+    """A database: its nouns, and its life."""
+
+    async def open(self) -> None:
+        """Create or migrate the schema; called once inside the running loop."""
+
+    async def close(self) -> None:
+        """Commit what is queued, then close."""
+
+    async def ping(self) -> None:
+        """Raise ``RemoteError`` if the store cannot be written (readiness)."""

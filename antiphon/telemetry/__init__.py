@@ -1,0 +1,1 @@
+"""Subscribers of ``observe``: logs and metrics."""

@@ -1,0 +1,118 @@
+"""Items: what a conversation is made of, in and out, one struct per ``type``.
+
+The same struct reads what a caller sends (``id`` and ``status`` may be absent or null) and
+writes what we emit (both always present). What cannot be opened as one of these is kept whole
+as ``Opaque``; whether a request may contain it is the server's decision.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from antiphon.types.base import UNSET, UnsetType, Wire
+from antiphon.types.content import (
+    MessagePart,
+    OutputText,
+    ReasoningText,
+    Refusal,
+    SummaryText,
+    ToolOutputPart,
+)
+
+Status = Literal["in_progress", "completed", "incomplete"]
+Role = Literal["user", "assistant", "system", "developer"]
+Phase = Literal["commentary", "final_answer"]
+
+
+class Message(Wire, tag_field="type", tag="message"):
+    """A message a caller sent: easy, typed, or one of our own outputs fed back."""
+
+    role: Role
+    content: str | list[MessagePart]
+    id: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
+    phase: Phase | UnsetType | None = UNSET
+
+
+class OutputMessage(Wire, tag_field="type", tag="message"):
+    """A message the model wrote."""
+
+    id: str
+    status: Status
+    content: list[OutputText | Refusal]
+    role: Literal["assistant"] = "assistant"
+
+
+class FunctionCall(Wire, tag_field="type", tag="function_call"):
+    """A call the caller has to run. ``arguments`` is JSON text, never an object."""
+
+    call_id: str
+    name: str
+    arguments: str
+    id: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
+
+
+class FunctionCallOutput(Wire, tag_field="type", tag="function_call_output"):
+    call_id: str
+    output: str | list[ToolOutputPart]
+    id: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
+
+
+class CustomToolCall(Wire, tag_field="type", tag="custom_tool_call"):
+    """A call of a freeform tool. ``input`` is raw text, not JSON."""
+
+    call_id: str
+    name: str
+    input: str
+    id: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
+
+
+class CustomToolCallOutput(Wire, tag_field="type", tag="custom_tool_call_output"):
+    call_id: str
+    output: str | list[ToolOutputPart]
+    id: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
+
+
+class Reasoning(Wire, tag_field="type", tag="reasoning"):
+    """The model's thinking. ``summary`` may come in as null; ``content`` may be missing."""
+
+    summary: list[SummaryText] | None = None
+    id: str | UnsetType | None = UNSET
+    content: list[ReasoningText] | UnsetType | None = UNSET
+    encrypted_content: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
+
+
+class ItemReference(Wire, tag_field="type", tag="item_reference"):
+    """Stands for a stored item of the same tenant (its ``type`` may be missing)."""
+
+    id: str
+
+
+class Opaque(Struct, frozen=True):
+    """An item we keep and do not interpret. ``raw`` is the object as it came."""
+
+    type: str
+    raw: dict[str, Any]
+
+
+Call = FunctionCall | CustomToolCall
+CallOutput = FunctionCallOutput | CustomToolCallOutput
+Item = Message | Call | CallOutput | Reasoning | ItemReference | Opaque
+OutputItem = OutputMessage | FunctionCall | CustomToolCall | Reasoning
+
+ID_PREFIX = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "reasoning": "rs",
+}
+"""Prefix of the ids we mint, by item type (``item`` for all others)."""
