@@ -1,1 +1,364 @@
-"""One frozen tree of settings. (being written)"""
+"""One frozen tree of settings; every key carries its sentence (the reference is made from it).
+
+A struct per TOML section. Where values come from (file, environment, flags) is
+``config_sources``; this file only says what there is, and imports nothing of ours.
+Units are last in names. Secrets are given by ``key_env`` or ``key_file`` rather than in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from msgspec import Meta, Struct
+
+SECRET = {"secret": True}
+
+_Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+_SecondsAboveZero = Annotated[float, Meta(gt=0, le=86_400)]
+_Word = Annotated[str, Meta(min_length=1)]
+_Tokens = Annotated[int, Meta(ge=64)]
+_Threads = Annotated[int, Meta(ge=1, le=1_024)]
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section: frozen, named arguments only, no unknown keys."""
+
+
+class Secret(Section, frozen=True, kw_only=True):
+    """A section that may hold a secret: in place, in an environment variable, or in a file."""
+
+    key: Annotated[
+        str | None,
+        Meta(description="The key itself; better named by `key_env`.", extra=SECRET),
+    ] = None
+    key_env: Annotated[
+        str | None, Meta(description="Name of the environment variable that holds the key.")
+    ] = None
+    key_file: Annotated[
+        str | None, Meta(description="File that holds the key; surrounding blanks are dropped.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.key, self.key_env, self.key_file) if value is not None]
+        if len(given) > 1:
+            raise ValueError("only one of key, key_env and key_file may be set")
+        if "" in given:
+            raise ValueError("key, key_env and key_file must not be empty")
+        if self.key_env is not None and not _ENVIRONMENT_NAME.match(self.key_env):
+            raise ValueError("key_env takes the name of an environment variable, not the key")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"  # a key must not reach a log through a traceback
+
+    def secret(self) -> str | None:
+        """The key, read now; None if none is set. Raises ``ValueError`` if it cannot be read."""
+        if self.key_env is not None:
+            value = os.environ.get(self.key_env, "")
+            if not value:
+                raise ValueError(f"the environment variable {self.key_env} is not set")
+            return value
+        if self.key_file is not None:
+            try:
+                value = Path(self.key_file).expanduser().read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"cannot read the key file {self.key_file}: {error}") from None
+            if not value:
+                raise ValueError(f"the key file {self.key_file} is empty")
+            return value
+        return self.key
+
+
+class ServerSettings(Section, frozen=True, kw_only=True):
+    """Where the server listens, and its limits."""
+
+    host: Annotated[
+        str,
+        Meta(min_length=1, description="Address to listen on; `0.0.0.0` means every interface."),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="TCP port; 0 takes any free one and prints it.")
+    ] = 8484
+    body_limit_bytes: Annotated[
+        int,
+        Meta(ge=1_024, description="Largest request body; a larger one is answered 413."),
+    ] = 134_217_728
+    requests_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Requests answered at the same time; one more is answered 503 at once.",
+        ),
+    ] = 4_096
+    keepalive_seconds: Annotated[
+        _Seconds,
+        Meta(description="Silence in a stream after which a comment line keeps it open; 0: never."),
+    ] = 15.0
+    idle_seconds: Annotated[
+        _Seconds, Meta(description="How long an unused connection is kept for the next request.")
+    ] = 75.0
+    shutdown_seconds: Annotated[
+        _Seconds,
+        Meta(description="On SIGTERM, how long answers under way may take before being cancelled."),
+    ] = 20.0
+    access_log: Annotated[
+        bool,
+        Meta(description="Log every request at level info, not only those answered with an error."),
+    ] = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class KeySettings(Secret, frozen=True, kw_only=True):
+    """A key callers may use. Without any, everybody is the project `default`.
+
+    Keys that name the same project see the same responses; without a name, each key is a
+    project of its own.
+    """
+
+    project: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_.-]{0,64}$",
+            description="Whose responses the key may see; empty derives it from the key.",
+        ),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        Secret.__post_init__(self)
+        if self.key is None and self.key_env is None and self.key_file is None:
+            raise ValueError("one of key, key_env and key_file must be set")
+
+
+class StoreSettings(Section, frozen=True, kw_only=True):
+    """Where responses are kept, and for how long."""
+
+    data: Annotated[
+        _Word | None,
+        Meta(
+            description="Data directory; unset: the platform's user-data directory for antiphon.",
+        ),
+    ] = None
+    file: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^/\\]+$",
+            description="Name of the SQLite file in it; `:memory:` keeps nothing.",
+        ),
+    ] = "antiphon.db"
+    retention_days: Annotated[
+        float,
+        Meta(ge=0, le=36_500, description="Days a stored response lives; 0 keeps it for ever."),
+    ] = 30.0
+    sweep_seconds: Annotated[
+        _SecondsAboveZero,
+        Meta(description="Pause between two looks for expired responses."),
+    ] = 60.0
+
+    @property
+    def directory(self) -> Path:
+        """The data directory, absolute; it need not exist yet."""
+        if self.data is None:
+            return Path(platformdirs.user_data_dir("antiphon", appauthor=False))
+        return Path(self.data).expanduser().absolute()
+
+    @property
+    def path(self) -> Path | Literal[":memory:"]:
+        """What SQLite opens."""
+        return ":memory:" if self.file == ":memory:" else self.directory / self.file
+
+    @property
+    def retention_ms(self) -> int | None:
+        """Milliseconds a response lives, or None for ever."""
+        return round(self.retention_days * 86_400_000) or None
+
+
+class RunSettings(Section, frozen=True, kw_only=True):
+    """How a response is made."""
+
+    first_event_wait_seconds: Annotated[
+        _Seconds,
+        Meta(
+            description="How long a stream waits for the model before it starts, so that an early "
+            "failure is an HTTP status and not an event."
+        ),
+    ] = 10.0
+    attempts: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10,
+            description="Model calls per turn when the answer breaks a demand of the request "
+            "(a schema, a required call).",
+        ),
+    ] = 3
+    turn_seconds_max: Annotated[
+        _SecondsAboveZero, Meta(description="Longest model call; then the response fails.")
+    ] = 600.0
+    context_items_max: Annotated[
+        int, Meta(ge=1, description="Items one response may have before it, history included.")
+    ] = 10_000
+    raw_reasoning: Annotated[
+        Literal["content", "none"],
+        Meta(
+            description="`content` shows a model's raw reasoning as the content of the reasoning "
+            "item; `none` keeps it from callers."
+        ),
+    ] = "content"
+
+
+class ChatSettings(Secret, frozen=True, kw_only=True, tag_field="kind", tag="chat"):
+    """An upstream that speaks chat completions: vLLM, llama.cpp, Ollama, a provider."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="Base address; `/chat/completions` is added. Ends in `/v1` nearly always."
+        ),
+    ]
+    name: Annotated[
+        str, Meta(min_length=1, max_length=64, description="Its name in logs and metrics.")
+    ] = "upstream"
+    profile: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Whose habits it has (field names, roles, limits); `auto` knows them by "
+            "the address.",
+        ),
+    ] = "auto"
+    models: Annotated[
+        list[str],
+        Meta(
+            description="Model names it serves, `*` and `?` allowed; empty: whatever no other "
+            "backend serves."
+        ),
+    ] = []
+    rename: Annotated[
+        dict[str, str], Meta(description="Model name callers use → name the upstream knows.")
+    ] = {}
+    headers: Annotated[
+        dict[str, str], Meta(description="Headers to add to every request.", extra=SECRET)
+    ] = {}
+    connect_seconds: Annotated[
+        _SecondsAboveZero, Meta(description="Limit for opening a connection.")
+    ] = 10.0
+    first_byte_seconds: Annotated[
+        _SecondsAboveZero, Meta(description="Limit for the first byte of the answer.")
+    ] = 300.0
+    idle_seconds: Annotated[
+        _SecondsAboveZero, Meta(description="Longest silence inside an answer.")
+    ] = 120.0
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=10, description="Calls made again when nothing was produced (429, 5xx)."),
+    ] = 2
+
+    def __post_init__(self) -> None:
+        Secret.__post_init__(self)
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url must look like http://HOST:PORT/v1")
+
+
+class LlamaCppSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag="llamacpp"):
+    """A GGUF model in a child process of this server; without a path, the demo model."""
+
+    path: Annotated[
+        _Word | None,
+        Meta(description="GGUF file; unset: `demo-antiphon`, which is in the box."),
+    ] = None
+    name: Annotated[
+        _Word | None,
+        Meta(description="Model name callers use; unset: the file's name."),
+    ] = None
+    context_tokens: Annotated[
+        _Tokens | None,
+        Meta(description="Window; unset: what the model was trained for, within reason."),
+    ] = None
+    parallel: Annotated[
+        int, Meta(ge=1, le=256, description="Answers generated at the same time; more wait.")
+    ] = 4
+    threads: Annotated[
+        _Threads | None,
+        Meta(description="Threads; unset: the cores we may use, less one."),
+    ] = None
+
+
+class ScriptedSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag="scripted"):
+    """Models under `scripted/…` that do what their name says, for tests and demonstrations."""
+
+
+BackendSettings = ChatSettings | LlamaCppSettings | ScriptedSettings
+
+
+class AzureSettings(Section, frozen=True, kw_only=True):
+    """Azure's flavour of the API, always served under `/openai/…`."""
+
+    region: Annotated[
+        str, Meta(description="Region to claim in headers, such as `eastus`; empty: none.")
+    ] = ""
+    emulate: Annotated[
+        bool,
+        Meta(description="Refuse, in Azure's words, what the region and api-version did not have."),
+    ] = False
+    deployments: Annotated[
+        dict[str, str],
+        Meta(description="Deployment name → model; a name not listed is taken as the model."),
+    ] = {}
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """What is written to standard error. Never content of a conversation, never a key."""
+
+    format: Annotated[
+        Literal["auto", "json", "pretty"],
+        Meta(description="`json` one object per line; `auto`: pretty on a terminal, else json."),
+    ] = "auto"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least important lines shown; `debug` adds a line per request."),
+    ] = "info"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    server: ServerSettings = ServerSettings()
+    keys: tuple[KeySettings, ...] = ()
+    store: StoreSettings = StoreSettings()
+    runs: RunSettings = RunSettings()
+    backends: tuple[BackendSettings, ...] = (LlamaCppSettings(),)
+    azure: AzureSettings = AzureSettings()
+    log: LogSettings = LogSettings()
+
+
+def project_of_key(key: str) -> str:
+    """The project of a key that names none: ``proj_`` and 16 hex digits of its SHA-256."""
+    return "proj_" + hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def projects(config: Config) -> dict[str, str]:
+    """Key → project, for every configured key; empty means the server is open.
+
+    Raises ``ValueError`` if a key cannot be read.
+    """
+    found: dict[str, str] = {}
+    for settings in config.keys:
+        key = settings.secret()
+        assert key is not None, "KeySettings refuses to be made without a key"
+        found[key] = settings.project or project_of_key(key)
+    return found

@@ -2,8 +2,8 @@
 
 Two families:
 
-* ``Wire`` – what we produce and what must be exact: a field is present unless it is ``UNSET``.
-* ``Asked`` – what a caller sends: nested request objects. Unknown keys are refused there,
+* ``Wire``: what we produce and what must be exact: a field is present unless it is ``UNSET``.
+* ``Asked``: what a caller sends: nested request objects. Unknown keys are refused there,
   because the API refuses them and a misspelt parameter must not be ignored silently.
 
 Items that come back to us (a caller feeds output items back verbatim, with keys we may have

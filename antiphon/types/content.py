@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from antiphon.types.base import UNSET, UnsetType, Wire
 
 Detail = Literal["low", "high", "auto", "original"]
+Text10M = Annotated[str, Meta(max_length=10_485_760)]
+ImageUrl = Annotated[str, Meta(max_length=20_971_520)]
+FileData = Annotated[str, Meta(max_length=73_400_320)]
 
 
 class TopLogprob(Wire):
@@ -25,21 +30,21 @@ class Logprob(Wire):
 
 
 class InputText(Wire, tag_field="type", tag="input_text"):
-    text: str
+    text: Text10M
 
 
 class InputImage(Wire, tag_field="type", tag="input_image"):
     """An image by URL or data URL (``image_url``) or by uploaded file (``file_id``)."""
 
     detail: Detail | None = None
-    image_url: str | None = None
+    image_url: ImageUrl | None = None
     file_id: str | None = None
 
 
 class InputFile(Wire, tag_field="type", tag="input_file"):
     """A document: ``file_data`` (base64, usually a data URL) with ``filename``, or a reference."""
 
-    file_data: str | None = None
+    file_data: FileData | None = None
     filename: str | None = None
     file_id: str | None = None
     file_url: str | None = None

@@ -1,7 +1,7 @@
 """The stream events of one response (Responses API: streaming events).
 
 Every event carries ``type`` (the tag) and ``sequence_number``; the gate fills the number, so
-an event is built with the default −1 and never leaves the process with it.
+an event is built with the default -1 and never leaves the process with it.
 """
 
 from __future__ import annotations
@@ -115,17 +115,23 @@ class ReasoningTextDone(PartEvent, tag="response.reasoning_text.done", kw_only=T
     text: str
 
 
-class FunctionCallArgumentsDelta(ItemEvent, tag="response.function_call_arguments.delta", kw_only=True):
+class FunctionCallArgumentsDelta(
+    ItemEvent, tag="response.function_call_arguments.delta", kw_only=True
+):
     delta: str
     obfuscation: str | UnsetType = UNSET
 
 
-class FunctionCallArgumentsDone(ItemEvent, tag="response.function_call_arguments.done", kw_only=True):
+class FunctionCallArgumentsDone(
+    ItemEvent, tag="response.function_call_arguments.done", kw_only=True
+):
     name: str
     arguments: str
 
 
-class CustomToolCallInputDelta(ItemEvent, tag="response.custom_tool_call_input.delta", kw_only=True):
+class CustomToolCallInputDelta(
+    ItemEvent, tag="response.custom_tool_call_input.delta", kw_only=True
+):
     delta: str
     obfuscation: str | UnsetType = UNSET
 

@@ -7,9 +7,9 @@ as ``Opaque``; whether a request may contain it is the server's decision.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from antiphon.types.base import UNSET, UnsetType, Wire
 from antiphon.types.content import (
@@ -18,19 +18,21 @@ from antiphon.types.content import (
     ReasoningText,
     Refusal,
     SummaryText,
+    Text10M,
     ToolOutputPart,
 )
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer"]
 Phase = Literal["commentary", "final_answer"]
+CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Message(Wire, tag_field="type", tag="message"):
     """A message a caller sent: easy, typed, or one of our own outputs fed back."""
 
     role: Role
-    content: str | list[MessagePart]
+    content: Text10M | list[MessagePart]
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
     phase: Phase | UnsetType | None = UNSET
@@ -48,7 +50,7 @@ class OutputMessage(Wire, tag_field="type", tag="message"):
 class FunctionCall(Wire, tag_field="type", tag="function_call"):
     """A call the caller has to run. ``arguments`` is JSON text, never an object."""
 
-    call_id: str
+    call_id: CallId
     name: str
     arguments: str
     id: str | UnsetType | None = UNSET
@@ -56,8 +58,8 @@ class FunctionCall(Wire, tag_field="type", tag="function_call"):
 
 
 class FunctionCallOutput(Wire, tag_field="type", tag="function_call_output"):
-    call_id: str
-    output: str | list[ToolOutputPart]
+    call_id: CallId
+    output: Text10M | list[ToolOutputPart]
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
 
@@ -65,7 +67,7 @@ class FunctionCallOutput(Wire, tag_field="type", tag="function_call_output"):
 class CustomToolCall(Wire, tag_field="type", tag="custom_tool_call"):
     """A call of a freeform tool. ``input`` is raw text, not JSON."""
 
-    call_id: str
+    call_id: CallId
     name: str
     input: str
     id: str | UnsetType | None = UNSET
@@ -73,8 +75,8 @@ class CustomToolCall(Wire, tag_field="type", tag="custom_tool_call"):
 
 
 class CustomToolCallOutput(Wire, tag_field="type", tag="custom_tool_call_output"):
-    call_id: str
-    output: str | list[ToolOutputPart]
+    call_id: CallId
+    output: Text10M | list[ToolOutputPart]
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
 
@@ -101,6 +103,39 @@ class Opaque(Struct, frozen=True):
     type: str
     raw: dict[str, Any]
 
+
+OPAQUE_TYPES = frozenset(
+    {
+        "additional_tools",
+        "agent_message",
+        "apply_patch_call",
+        "apply_patch_call_output",
+        "code_interpreter_call",
+        "compaction",
+        "compaction_trigger",
+        "computer_call",
+        "computer_call_output",
+        "configuration_update",
+        "file_search_call",
+        "image_generation_call",
+        "local_shell_call",
+        "local_shell_call_output",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "mcp_call",
+        "mcp_list_tools",
+        "multi_agent_call",
+        "multi_agent_call_output",
+        "program",
+        "program_output",
+        "shell_call",
+        "shell_call_output",
+        "tool_search_call",
+        "tool_search_output",
+        "web_search_call",
+    }
+)
+"""Item types the API names and we keep without interpreting."""
 
 Call = FunctionCall | CustomToolCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from antiphon.types.base import Asked
+from antiphon.types.content import Text10M
 from antiphon.types.tools import Format
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -28,7 +29,6 @@ Include = Literal[
 MetadataKey = Annotated[str, Meta(max_length=64)]
 MetadataValue = Annotated[str, Meta(max_length=512)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)]
-Text10M = Annotated[str, Meta(max_length=10_485_760)]
 ShortKey = Annotated[str, Meta(max_length=64)]
 Safety = Annotated[str, Meta(max_length=128)]
 
@@ -64,6 +64,26 @@ class PromptCacheOptions(Asked):
 
 class ImageOptions(Asked):
     context_compression: Literal["auto", "enabled", "disabled"] | None = None
+
+
+class CountInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/responses/input_tokens``: what of a create decides its input.
+
+    ``personality`` (a style preset of the hosted models) has no counterpart here.
+    """
+
+    model: str | None = None
+    input: Text10M | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+    tools: Annotated[list[dict[str, Any]], Meta(max_length=1024)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    personality: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class CreateResponse(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -46,10 +46,26 @@ class CustomTool(Wire, tag_field="type", tag="custom"):
 Tool = FunctionTool | CustomTool
 
 KNOWN = frozenset(
-    """function custom namespace tool_search mcp file_search web_search web_search_2025_08_26
-    web_search_preview web_search_preview_2025_03_11 code_interpreter image_generation
-    computer_use_preview computer local_shell shell apply_patch
-    programmatic_tool_calling""".split()
+    {
+        "function",
+        "custom",
+        "namespace",
+        "tool_search",
+        "mcp",
+        "file_search",
+        "web_search",
+        "web_search_2025_08_26",
+        "web_search_preview",
+        "web_search_preview_2025_03_11",
+        "code_interpreter",
+        "image_generation",
+        "computer_use_preview",
+        "computer",
+        "local_shell",
+        "shell",
+        "apply_patch",
+        "programmatic_tool_calling",
+    }
 )
 
 
@@ -84,8 +100,8 @@ class JsonObjectFormat(Asked, tag_field="type", tag="json_object"):
     """The text must be one JSON object."""
 
 
-class TextFormat(Asked, tag_field="type", tag="text", frozen=True):
-    """Plain text."""
+class TextFormat(Asked, tag_field="type", tag="text", frozen=True):  # type: ignore[misc]
+    """Plain text. Frozen, so that it may be a default value."""
 
 
 Format = TextFormat | JsonObjectFormat | JsonSchemaFormat

@@ -1,0 +1,168 @@
+"""Documents in the input become what a chat model can read.
+
+An ``input_file`` with ``file_data`` is text (any text type) or PDF. Text is passed on as it is;
+of a PDF the text of every page is extracted, and if the model accepts images the pages are
+rendered too (at most ``PAGES_RENDERED_MAX``, none with ``detail: low``). Only the turn sees the
+result: the stored item keeps the file as it was sent.
+
+Documents are hostile input, so a PDF is opened in a child process with limits on time, memory
+and output (``document_child.py``); the child inherits nothing but the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.errors import ClientError
+from antiphon.types.content import InputFile, InputImage, InputText
+from antiphon.types.items import (
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    Item,
+    Message,
+)
+
+FILE_BYTES_MAX = 50 * 1024 * 1024
+PAGES_RENDERED_MAX = 20
+CHILD_SECONDS_MAX = 60.0
+CHILD_OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+_CHILDREN = 2
+
+_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml")
+_TEXT_ENDINGS = (".txt", ".md", ".csv", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml")
+
+_gate: asyncio.Semaphore | None = None
+
+
+class Document(Struct):
+    """What the child found: the text of each page, and pages as PNG (base64)."""
+
+    pages: list[str] = []
+    images: list[str] = []
+    error: str = ""
+
+
+async def opened(items: Sequence[Item], *, images: bool) -> Sequence[Item]:
+    """The items with every file part replaced by text and, if wanted, images.
+
+    Raises ``ClientError`` for a file that cannot be read.
+    """
+    if not any(isinstance(part, InputFile) for item in items for part in _parts(item)):
+        return items
+    out: list[Item] = []
+    for item in items:
+        parts = _parts(item)
+        if not any(isinstance(part, InputFile) for part in parts):
+            out.append(item)
+            continue
+        new: list[Any] = []
+        for part in parts:
+            new += await _read(part, images) if isinstance(part, InputFile) else [part]
+        field = "content" if isinstance(item, Message) else "output"
+        out.append(msgspec.structs.replace(item, **{field: new}))
+    return out
+
+
+def _parts(item: Item) -> Sequence[Any]:
+    content: Any = ""
+    if isinstance(item, Message):
+        content = item.content
+    elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+        content = item.output
+    return () if isinstance(content, str) else content
+
+
+async def _read(file: InputFile, images: bool) -> list[InputText | InputImage]:
+    name = file.filename or "document"
+    kind, data = _decoded(file, name)
+    if data[:5] == b"%PDF-" or kind == "application/pdf":
+        return await _pdf(data, name, images and file.detail != "low")
+    if not kind or kind.startswith(_TEXT_TYPES) or name.lower().endswith(_TEXT_ENDINGS):
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise _unreadable(name, "it is neither a PDF nor UTF-8 text") from None
+        return [InputText(text=f"File {name}:\n{text}")]
+    raise _unreadable(name, f"files of type '{kind}' are not supported; send a PDF or text file")
+
+
+def _decoded(file: InputFile, name: str) -> tuple[str, bytes]:
+    """(media type, bytes) of ``file_data``: a data URL or bare base64."""
+    data = file.file_data or ""
+    kind = ""
+    if data.startswith("data:"):
+        head, comma, data = data[5:].partition(",")
+        kind = head.partition(";")[0].lower()
+        if not comma or not head.endswith("base64"):
+            raise _unreadable(name, "its data URL must be base64")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise _unreadable(name, "its data is not valid base64") from None
+    if len(content) > FILE_BYTES_MAX:
+        raise _unreadable(name, f"it is larger than {FILE_BYTES_MAX} bytes")
+    if not content:
+        raise _unreadable(name, "it is empty")
+    return kind, content
+
+
+def _unreadable(name: str, why: str) -> ClientError:
+    return ClientError(
+        f"The file '{name[:80]}' cannot be read: {why}.", code="invalid_file", param="input"
+    )
+
+
+async def _pdf(data: bytes, name: str, images: bool) -> list[InputText | InputImage]:
+    global _gate
+    if _gate is None:
+        _gate = asyncio.Semaphore(_CHILDREN)
+    async with _gate:
+        document = await _in_child(data, PAGES_RENDERED_MAX if images else 0)
+    if document.error:
+        raise _unreadable(name, document.error)
+    pages = [
+        f"Page {number} of {len(document.pages)}:\n{text}"
+        for number, text in enumerate(document.pages, 1)
+    ]
+    parts: list[InputText | InputImage] = [InputText(text=f"File {name}:\n" + "\n\n".join(pages))]
+    for image in document.images:
+        parts.append(InputImage(image_url=f"data:image/png;base64,{image}", detail="auto"))
+    return parts
+
+
+async def _in_child(data: bytes, render: int) -> Document:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-m",
+        "antiphon.runs.document_child",
+        str(render),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+        limit=CHILD_OUTPUT_BYTES_MAX,
+    )
+    try:
+        async with asyncio.timeout(CHILD_SECONDS_MAX):
+            out, _ = await child.communicate(data)
+    except TimeoutError:
+        return Document(error=f"reading it took longer than {CHILD_SECONDS_MAX:.0f} seconds")
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if len(out) > CHILD_OUTPUT_BYTES_MAX:
+        return Document(error="its pages are too large")
+    try:
+        return msgspec.json.decode(out, type=Document)
+    except msgspec.DecodeError:
+        return Document(error="the PDF is damaged or too large")

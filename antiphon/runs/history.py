@@ -1,0 +1,271 @@
+"""A response's context as items: what its ancestors said, and what the caller brings.
+
+Rules. Ancestors are never changed. What is stored of a turn is only what is new in it, each
+item whole, with an id that stays for ever. A reference is replaced by the item it stands for.
+Every call in the context has its output and every output its call; anything else is the
+caller's mistake and is named.
+
+Frameworks that chain by id often send earlier items again (with ids, or recognisable by their
+``call_id``). Such items are dropped, and so are messages before them that repeat the history
+word for word: they belong to the same retelling. Without such a sign nothing is ever dropped,
+because asking the same question twice is legitimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.errors import ClientError
+from antiphon.ids import ItemIds, response_of
+from antiphon.store.base import Past, Responses
+from antiphon.types.base import given
+from antiphon.types.codec import encode, open_items, open_stored
+from antiphon.types.content import InputText, OutputText
+from antiphon.types.items import (
+    ID_PREFIX,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    ItemReference,
+    Message,
+    Opaque,
+)
+
+_CALLS = FunctionCall | CustomToolCall
+_OUTPUTS = FunctionCallOutput | CustomToolCallOutput
+_WITHOUT_STATUS = frozenset({"item_reference", "compaction", "mcp_list_tools"})
+
+
+class Brought(Struct):
+    """The items of one request: ``raw`` as stored (normalised, with ids), ``items`` opened."""
+
+    raw: list[dict[str, Any]]
+    items: list[Item]
+
+
+async def past_of(store: Responses, project: str, parent: str) -> Sequence[Past]:
+    """The history that ends with ``parent``. Raises ``ClientError`` if it is not there."""
+    history = await store.history(project, parent)
+    if history is None:
+        raise ClientError(
+            f"Previous response with id '{parent}' not found.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+    return history
+
+
+def items_of(history: Sequence[Past]) -> list[Item]:
+    """All items of a history, oldest first; calls that were cut short are left out."""
+    items: list[Item] = []
+    for past in history:
+        items += open_stored(past.input)
+        items += open_stored(past.output)
+    return [item for item in items if not _is_cut(item)]
+
+
+def _is_cut(item: Item) -> bool:
+    return isinstance(item, _CALLS) and item.status == "incomplete"
+
+
+async def bring(
+    asked: str | Sequence[dict[str, Any]] | None,
+    *,
+    past: Sequence[Item],
+    ids: ItemIds,
+    store: Responses,
+    project: str,
+) -> Brought:
+    """Open, resolve, deduplicate and normalise the ``input`` of a request."""
+    if isinstance(asked, str):
+        part = InputText(text=asked)
+        text = Message(role="user", content=[part], id=ids.mint("msg"), status="completed")
+        return Brought(raw=[msgspec.to_builtins(text)], items=[text])
+    raw = list(asked or ())
+    items = open_items(raw)
+    if any(isinstance(item, ItemReference) for item in items):
+        raw = await _resolved(raw, items, past, store, project)
+        items = open_items(raw)
+    keep = _new_ones(items, past) if past else _unrepeated(items)
+    if len(keep) != len(items):
+        raw = [raw[index] for index in keep]
+        items = [items[index] for index in keep]
+    return Brought(raw=[_normal(*pair, ids) for pair in zip(raw, items, strict=True)], items=items)
+
+
+def _normal(raw: dict[str, Any], item: Item, ids: ItemIds) -> dict[str, Any]:
+    """The item as it is stored and listed: typed, with an id, a status and content parts."""
+    kind = raw.get("type") or str(item.__struct_config__.tag)
+    normal = {"id": raw.get("id") or ids.mint(ID_PREFIX.get(kind, "item")), "type": kind}
+    if kind not in _WITHOUT_STATUS:
+        normal["status"] = raw.get("status") or "completed"
+    normal.update({key: value for key, value in raw.items() if key not in normal})
+    if isinstance(item, Message) and isinstance(item.content, str):
+        part: Any = OutputText if item.role == "assistant" else InputText
+        normal["content"] = [msgspec.to_builtins(part(text=item.content))]
+    return normal
+
+
+# References -------------------------------------------------------------------------------
+
+
+async def _resolved(
+    raw: list[dict[str, Any]],
+    items: Sequence[Item],
+    past: Sequence[Item],
+    store: Responses,
+    project: str,
+) -> list[dict[str, Any]]:
+    known = {item.id: item for item in past if given(getattr(item, "id", None))}  # type: ignore[union-attr]
+    resolved: list[dict[str, Any]] = []
+    for index, item in enumerate(items):
+        if not isinstance(item, ItemReference):
+            resolved.append(raw[index])
+        elif item.id in known:
+            resolved.append(msgspec.json.decode(encode(known[item.id])))
+        else:
+            resolved.append(await _stored_item(item.id, index, store, project))
+    return resolved
+
+
+async def _stored_item(item_id: str, index: int, store: Responses, project: str) -> dict[str, Any]:
+    """The stored item with that id: our ids name the response they were minted under."""
+    owner = response_of(item_id)
+    row = await store.load(project, owner) if owner else None
+    if row is not None:
+        for items in (row.output, row.input):
+            for item in msgspec.json.decode(items):
+                if item.get("id") == item_id:
+                    found: dict[str, Any] = item
+                    return found
+    raise ClientError(
+        f"Item with id '{item_id}' not found. Items of responses created with `store: false` "
+        "are not kept; send the item itself instead.",
+        status=404,
+        code="item_not_found",
+        param=f"input[{index}].id",
+    )
+
+
+# Retelling --------------------------------------------------------------------------------
+
+
+def _unrepeated(items: Sequence[Item]) -> list[int]:
+    """Indexes without the second telling of the same call or output."""
+    seen: set[tuple[type[Any], str]] = set()
+    keep = []
+    for index, item in enumerate(items):
+        if isinstance(item, _CALLS | _OUTPUTS):
+            mark = (type(item), item.call_id)
+            if mark in seen:
+                continue
+            seen.add(mark)
+        keep.append(index)
+    return keep
+
+
+def _new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
+    """Indexes of the items that are not a retelling of the history."""
+    ids = {item.id for item in past if given(getattr(item, "id", None))}  # type: ignore[union-attr]
+    marks = {(type(item), item.call_id) for item in past if isinstance(item, _CALLS | _OUTPUTS)}
+    retold = [
+        (given(getattr(item, "id", None)) and item.id in ids)  # type: ignore[union-attr]
+        or (isinstance(item, _CALLS | _OUTPUTS) and (type(item), item.call_id) in marks)
+        for item in items
+    ]
+    if True in retold:
+        last = len(retold) - 1 - retold[::-1].index(True)
+        said = {_wording(item) for item in past if isinstance(item, Message)}
+        for index in range(last):
+            item = items[index]
+            retold[index] = retold[index] or (isinstance(item, Message) and _wording(item) in said)
+    keep = set(_unrepeated(items))
+    return [index for index, again in enumerate(retold) if not again and index in keep]
+
+
+def _wording(message: Message) -> tuple[str, str]:
+    content = message.content
+    if isinstance(content, str):
+        return message.role, content
+    texts = [getattr(part, "text", None) or encode(part).decode() for part in content]
+    return message.role, "\n".join(texts)
+
+
+# Calls and outputs ------------------------------------------------------------------------
+
+
+def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
+    """Every call answered, every output called for. Raises ``ClientError`` naming the call."""
+    called = {item.call_id for item in past if isinstance(item, _CALLS)}
+    answered = {item.call_id for item in past if isinstance(item, _OUTPUTS)}
+    for item in brought:
+        if isinstance(item, _CALLS):
+            called.add(item.call_id)
+    for index, item in enumerate(brought):
+        if not isinstance(item, _OUTPUTS):
+            continue
+        if item.call_id not in called:
+            kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
+            raise ClientError(
+                f"No tool call found for {kind} call output with call_id {item.call_id}. Send the "
+                "call before its output, or the id of the response that made it as "
+                "previous_response_id.",
+                code="tool_call_not_found",
+                param=f"input[{index}].call_id",
+            )
+        answered.add(item.call_id)
+    for item in (*past, *brought):
+        if isinstance(item, _CALLS) and item.call_id not in answered:
+            kind = "function" if isinstance(item, FunctionCall) else "custom tool"
+            raise ClientError(
+                f"No tool output found for {kind} call {item.call_id}.",
+                code="tool_output_not_found",
+                param="input",
+            )
+
+
+def call_ids(items: Sequence[Item]) -> frozenset[str]:
+    """The call ids a context already uses."""
+    return frozenset(item.call_id for item in items if isinstance(item, _CALLS | _OUTPUTS))
+
+
+# Truncation -------------------------------------------------------------------------------
+
+
+def shortened(items: Sequence[Item], new: int) -> list[Item] | None:
+    """The context without the older half of its exchanges, or None if nothing can go.
+
+    ``new`` items at the end stay, and so do system and developer messages. An exchange starts
+    with a user message, so a call is never parted from its output.
+    """
+    old = len(items) - new
+    starts = [
+        index
+        for index, item in enumerate(items[:old])
+        if isinstance(item, Message) and item.role == "user"
+    ]
+    if not starts:
+        return None
+    middle = (len(starts) + 1) // 2
+    end = starts[middle] if middle < len(starts) else old
+    if end <= starts[0]:
+        return None
+    kept = [item for item in items[:end] if _is_standing(item)]
+    if len(kept) == end:
+        return None
+    return [*kept, *items[end:]]
+
+
+def _is_standing(item: Item) -> bool:
+    return isinstance(item, Message) and item.role in ("system", "developer")
+
+
+def skipped(items: Sequence[Item]) -> list[str]:
+    """The items no chat model can be shown, as ``type`` words (for the downgrade report)."""
+    return sorted({item.type for item in items if isinstance(item, Opaque)})

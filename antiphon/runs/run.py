@@ -1,0 +1,243 @@
+"""One run: the execution of one response, as a machine without I/O.
+
+Rules. A run never waits, reads no clock of its own and knows no backend, store or reader. It is
+asked what it wants (``next``), fed what happened (``feed``, ``fail``, ``cancel``), and answers
+with events, every one of them through the gate. Whether anybody streams them is not its business.
+
+Theory of operation. ``begin`` opens the response. While ``next`` says ``CallModel``, the driver
+performs that model call and feeds its batches; the batch with ``Finish`` either ends the
+response or, when the turn broke a demand and attempts are left, makes ``next`` ask for another
+model call that tells the model what was wrong. Usage is summed over all calls, and
+``max_output_tokens`` is the budget of all of them together.
+
+When the response has ended, ``over`` is true and ``response`` is final, but the terminal event
+does not exist yet: the driver stores first, and ``conclude`` then makes it (there is none for a
+cancelled response). What could not be stored ends as failed instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.backends.base import Turn
+from antiphon.errors import LocalProtocolError, RemoteError
+from antiphon.ids import ItemIds
+from antiphon.runs.context import Context
+from antiphon.runs.warden import Warden
+from antiphon.stream.compose import Composer
+from antiphon.stream.deltas import Delta, Finish, Spent
+from antiphon.stream.gate import Gate
+from antiphon.stream.replay import TERMINAL_EVENT, Cuts
+from antiphon.types.content import InputText
+from antiphon.types.events import Created, Event, InProgress
+from antiphon.types.items import Message
+from antiphon.types.response import (
+    IncompleteDetails,
+    InputTokensDetails,
+    OutputTokensDetails,
+    Response,
+    ResponseError,
+    ResponseStatus,
+    Usage,
+)
+
+_CONTROL = frozenset({Spent, Finish})
+
+
+class CallModel(Struct, frozen=True):
+    """Perform this model call. ``attempt`` counts from 1; ``reason`` says why it is repeated."""
+
+    turn: Turn
+    attempt: int = 1
+    reason: str = ""
+
+
+class Done(Struct, frozen=True):
+    """Nothing is left to do."""
+
+
+Step = CallModel | Done
+
+
+class Run:
+    """Executes one context. ``attempts`` bounds the model calls a broken demand may cost."""
+
+    def __init__(self, context: Context, *, attempts: int = 3) -> None:
+        self.context = context
+        self.cuts = Cuts() if context.turn.live else None
+        self._gate = Gate(context.response)
+        ids: ItemIds = context.ids
+        self._composer = Composer(
+            self._gate, ids, taken=set(context.call_ids), logprobs=context.turn.logprobs
+        )
+        self._attempts = attempts
+        self._attempt = 1
+        self._step: Step = CallModel(context.turn)
+        self._warden = Warden(context.demands)
+        self._final: Response | None = None
+        self._spent: Spent | None = None
+        self._usage: Usage | None = None
+
+    @property
+    def response(self) -> Response:
+        """The live snapshot; final once ``over``."""
+        return self._final if self._final is not None else self._gate.response
+
+    @property
+    def over(self) -> bool:
+        return isinstance(self._step, Done)
+
+    @property
+    def events(self) -> int:
+        """How many events there were so far."""
+        return self._gate.number
+
+    def next(self) -> Step:
+        return self._step
+
+    def begin(self) -> list[Event]:
+        """The opening events, before any model call."""
+        emit = self._gate.emit
+        return [
+            emit(Created(response=self.response)),
+            emit(InProgress(response=self.response)),
+        ]
+
+    def feed(self, deltas: Sequence[Delta]) -> list[Event]:
+        """Take one batch of the current model call in."""
+        if self.over:
+            raise LocalProtocolError("a batch came after the end of the run")
+        finish: Finish | None = None
+        content: Sequence[Delta] = deltas
+        if any(type(delta) in _CONTROL for delta in deltas):
+            content = [delta for delta in deltas if type(delta) not in _CONTROL]
+            for delta in deltas:
+                if isinstance(delta, Spent):
+                    self._spent = delta
+                elif isinstance(delta, Finish):
+                    finish = delta
+        events = self._composer.feed(self._warden.admit(content))
+        if finish is not None:
+            events += self._finish(finish)
+        return self._recorded(events)
+
+    def _finish(self, finish: Finish) -> list[Event]:
+        self._add_usage()
+        cut = finish.reason in ("length", "filter")
+        problem = None if cut else self._warden.verdict()
+        if problem is not None:
+            return self._again(problem)
+        events = self._composer.feed(self._warden.release())
+        events += self._composer.close(cut=cut)
+        if finish.reason == "length":
+            self._end("incomplete", incomplete_details=_cut("max_output_tokens"))
+        elif finish.reason == "filter":
+            self._end("incomplete", incomplete_details=_cut("content_filter"))
+        else:
+            self._end("completed", completed_at=self.context.clock() // 1000)
+        return events
+
+    def _again(self, problem: str) -> list[Event]:
+        """Ask the model again, telling it what was wrong, or give up."""
+        events = self._composer.close(cut=False, answer=False)
+        if self._attempt >= self._attempts:
+            message = f"The model broke a demand of the request {self._attempt} times. {problem}"
+            self._end("failed", error=ResponseError(code="server_error", message=message))
+            return events
+        left = self._budget_left()
+        if left is not None and left < 1:
+            self._end("incomplete", incomplete_details=_cut("max_output_tokens"))
+            return events
+        self._attempt += 1
+        turn = self.context.turn
+        said = self._warden.text
+        items: list[Any] = list(turn.items)
+        if said:
+            items.append(Message(role="assistant", content=said))
+        items.append(Message(role="user", content=[InputText(text=problem)]))
+        turn = msgspec.structs.replace(turn, items=items, max_output_tokens=left)
+        self._step = CallModel(turn, attempt=self._attempt, reason=problem)
+        self._warden = Warden(self.context.demands, muted=self._composer.has_item)
+        return events
+
+    def _budget_left(self) -> int | None:
+        budget = self.context.turn.max_output_tokens
+        if budget is None or self._usage is None:
+            return budget
+        return budget - self._usage.output_tokens
+
+    def fail(self, error: RemoteError) -> list[Event]:
+        """Close what is open and end as failed."""
+        self._add_usage()
+        events = self._composer.close(cut=True)
+        self._end("failed", error=ResponseError(code=error.event_code, message=error.message))
+        return self._recorded(events)
+
+    def cancel(self) -> list[Event]:
+        """Close what is open and end as cancelled; no event of the API says so."""
+        if self.over:
+            return []
+        self._add_usage()
+        events = self._composer.close(cut=True)
+        self._end("cancelled")
+        return self._recorded(events)
+
+    def _end(self, status: ResponseStatus, **fields: Any) -> None:
+        final = copy(self._gate.response)
+        final.status = status
+        final.usage = self._usage
+        for name, value in fields.items():
+            setattr(final, name, value)
+        self._final = final
+        self._step = Done()
+
+    def conclude(self, *, unstored: str | None = None) -> list[Event]:
+        """The terminal event of a run that is over. ``unstored``: it had to be stored and could
+        not be, in these words; then it has failed, whatever the model said."""
+        if self._final is None:
+            raise LocalProtocolError("a run was concluded before it was over")
+        if unstored is not None:
+            error = ResponseError(code="server_error", message=unstored)
+            self._end("failed", error=error, completed_at=None, incomplete_details=None)
+        terminal = TERMINAL_EVENT.get(self._final.status)
+        return [] if terminal is None else [self._gate.emit(terminal(response=self._final))]
+
+    def _recorded(self, events: list[Event]) -> list[Event]:
+        if self.cuts is not None:
+            self.cuts.record(events, logprobs=self.context.turn.logprobs)
+        return events
+
+    def _add_usage(self) -> None:
+        spent, self._spent = self._spent, None
+        if spent is None:
+            return
+        before = self._usage
+        if before is None:
+            before = Usage(
+                input_tokens=0,
+                output_tokens=0,
+                total_tokens=0,
+                input_tokens_details=InputTokensDetails(),
+                output_tokens_details=OutputTokensDetails(),
+            )
+        self._usage = Usage(
+            input_tokens=before.input_tokens + spent.input_tokens,
+            output_tokens=before.output_tokens + spent.output_tokens,
+            total_tokens=before.total_tokens + spent.input_tokens + spent.output_tokens,
+            input_tokens_details=InputTokensDetails(
+                cached_tokens=before.input_tokens_details.cached_tokens + spent.cached_tokens
+            ),
+            output_tokens_details=OutputTokensDetails(
+                reasoning_tokens=before.output_tokens_details.reasoning_tokens
+                + spent.reasoning_tokens
+            ),
+        )
+
+
+def _cut(reason: Literal["max_output_tokens", "content_filter"]) -> IncompleteDetails:
+    return IncompleteDetails(reason=reason)

@@ -1,0 +1,136 @@
+"""Stored responses as their readers see them: the object, its replay, its input.
+
+A missing id, a deleted one, an expired one and another project's are the same 404 everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from antiphon.errors import ClientError
+from antiphon.runs.echo import Flavour
+from antiphon.store.base import Responses, StoredResponse
+from antiphon.stream.replay import replay as replayed
+from antiphon.stream.replay import unpacked
+from antiphon.types.codec import encode
+from antiphon.types.events import Event
+from antiphon.types.items import OutputItem
+from antiphon.types.resources import Deleted, Page
+from antiphon.types.response import Response
+
+_IMAGE_URL = "message.input_image.image_url"
+
+
+def _missing(response_id: str) -> ClientError:
+    return ClientError(
+        f"Response with id '{response_id[:80]}' not found.",
+        status=404,
+        code="response_not_found",
+        param="response_id",
+    )
+
+
+async def _row(store: Responses, project: str, response_id: str) -> StoredResponse:
+    row = await store.load(project, response_id)
+    if row is None:
+        raise _missing(response_id)
+    return row
+
+
+async def retrieve(
+    store: Responses, project: str, response_id: str, *, flavour: Flavour = "openai"
+) -> bytes:
+    """The Response object as JSON. Raises ``ClientError`` 404."""
+    row = await _row(store, project, response_id)
+    response = msgspec.json.decode(row.head)
+    response["output"] = msgspec.Raw(row.output)
+    if flavour == "azure":
+        response["content_filters"] = []
+    else:
+        response.pop("content_filters", None)
+    return encode(response)
+
+
+async def replay(
+    store: Responses, project: str, response_id: str, *, starting_after: int = -1
+) -> Sequence[Event]:
+    """The events of its stream numbered above ``starting_after``. Raises ``ClientError`` 404."""
+    row = await _row(store, project, response_id)
+    response = msgspec.json.decode(row.head, type=Response)
+    response.output = msgspec.json.decode(row.output, type=list[OutputItem])
+    return replayed(response, unpacked(row.cuts))[starting_after + 1 :]
+
+
+async def input_items(
+    store: Responses,
+    project: str,
+    response_id: str,
+    *,
+    after: str | None,
+    limit: int,
+    order: Literal["asc", "desc"],
+    include: frozenset[str],
+) -> bytes:
+    """One page of the items the response was made from, ancestors' included, as JSON.
+
+    Items of deleted ancestors are not shown. Image URLs are left out unless included.
+    Raises ``ClientError`` 404, or 400 for an ``after`` that is not in the list.
+    """
+    history = await store.history(project, response_id)
+    if history is None:
+        raise _missing(response_id)
+    items: list[dict[str, Any]] = []
+    for past in history:
+        if past.deleted:
+            continue
+        items += msgspec.json.decode(past.input)
+        if past.response_id != response_id:
+            items += msgspec.json.decode(past.output)
+    if order == "desc":
+        items.reverse()
+    start = 0
+    if after is not None:
+        at = next((i for i, item in enumerate(items) if item.get("id") == after), None)
+        if at is None:
+            raise ClientError(f"No item with id '{after[:80]}' in this list.", param="after")
+        start = at + 1
+    data = items[start : start + limit]
+    if _IMAGE_URL not in include:
+        for item in data:
+            _hide_images(item)
+    page = Page(
+        data=data,
+        first_id=data[0]["id"] if data else None,
+        last_id=data[-1]["id"] if data else None,
+        has_more=start + limit < len(items),
+    )
+    return encode(page)
+
+
+def _hide_images(item: dict[str, Any]) -> None:
+    if item.get("type") != "message" or not isinstance(item.get("content"), list):
+        return
+    for part in item["content"]:
+        if part.get("type") == "input_image" and part.get("image_url"):
+            part["image_url"] = None
+
+
+async def delete(store: Responses, project: str, response_id: str) -> bytes:
+    """Delete it; the deletion object as JSON. Raises ``ClientError`` 404."""
+    if not await store.delete(project, response_id):
+        raise _missing(response_id)
+    return encode(Deleted(id=response_id))
+
+
+async def cancel(store: Responses, project: str, response_id: str) -> NoReturn:
+    """Only background responses can be cancelled: ``ClientError`` 400, or 404."""
+    await _row(store, project, response_id)
+    raise ClientError(
+        "Cannot cancel a synchronous response. Only responses created with 'background': true "
+        "can be cancelled; to stop a stream, close its connection.",
+        code="response_not_cancellable",
+        param="response_id",
+    )

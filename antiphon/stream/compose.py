@@ -1,0 +1,407 @@
+"""Deltas become items and events.
+
+Rules. The composer decides which item and part a delta belongs to, opens and closes them, and
+mints their ids, once. It does not decide whether a delta is welcome (``runs/``) nor whether an
+order is legal (``grammar.py``): each event it makes goes through the gate, and it keeps no
+text of its own: what was said so far is asked back from the gate's fold.
+
+Theory of operation. At most one item is open. Text, refusal and reasoning open a part of a
+message or reasoning item; a call opens a call item; anything of another kind closes what is
+open. Three cases need care:
+
+* Blank text before a call makes no message: blank pieces wait until something is written.
+* Calls may come interleaved from some upstreams, while no client expects interleaved items.
+  The first call streams live; pieces of later calls wait. When a later call starts and the
+  live one is already a complete JSON object, it is closed and the later one goes live.
+* A completed turn never ends in a dangling reasoning item or in nothing at all: an empty
+  message closes it, so that a reader always finds an answer where the API promises one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from antiphon.errors import RemoteError
+from antiphon.ids import ItemIds
+from antiphon.stream.deltas import (
+    Annotated,
+    CallArguments,
+    CallStart,
+    Declined,
+    Delta,
+    Text,
+    Thought,
+)
+from antiphon.stream.gate import Gate
+from antiphon.types.base import UNSET
+from antiphon.types.content import OutputText, ReasoningText, Refusal
+from antiphon.types.events import (
+    AnnotationAdded,
+    ContentPartAdded,
+    ContentPartDone,
+    CustomToolCallInputDelta,
+    CustomToolCallInputDone,
+    Event,
+    FunctionCallArgumentsDelta,
+    FunctionCallArgumentsDone,
+    OutputItemAdded,
+    OutputItemDone,
+    OutputTextDelta,
+    OutputTextDone,
+    ReasoningTextDelta,
+    ReasoningTextDone,
+    RefusalDelta,
+    RefusalDone,
+)
+from antiphon.types.items import (
+    CustomToolCall,
+    FunctionCall,
+    OutputItem,
+    OutputMessage,
+    Reasoning,
+    Status,
+)
+
+CALL_ID_LENGTH_MAX = 64
+
+_ITEM_OF_PART = {"output_text": "message", "refusal": "message", "reasoning_text": "reasoning"}
+
+
+class _Call:
+    """A call of the current turn; ``waiting`` holds its pieces while another call is live."""
+
+    __slots__ = ("closed", "start", "waiting")
+
+    def __init__(self, start: CallStart) -> None:
+        self.start = start
+        self.waiting: list[str] = []
+        self.closed = False
+
+
+class Composer:
+    """Composes one response; ``feed`` once per batch, ``close`` at the end of each turn.
+
+    ``taken`` are the call ids the context already uses: a backend's own id is kept unless it is
+    empty, too long or taken. ``logprobs``: text parts carry them.
+    """
+
+    def __init__(
+        self, gate: Gate, ids: ItemIds, *, taken: set[str] | None = None, logprobs: bool = False
+    ) -> None:
+        self._gate = gate
+        self._ids = ids
+        self._taken = taken if taken is not None else set()
+        self._logprobs = logprobs
+        self._index = -1
+        self._item_id = ""
+        self._item = ""
+        self._part = ""
+        self._part_index = 0
+        self._parts: list[Any] = []
+        self._blank: list[Text] = []
+        self._calls: dict[int, _Call] = {}
+        self._queue: list[_Call] = []
+        self._live: _Call | None = None
+        self._call_id = ""
+
+    @property
+    def has_item(self) -> bool:
+        """True once any item was opened in this response."""
+        return self._index >= 0
+
+    def feed(self, deltas: Sequence[Delta]) -> list[Event]:
+        """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours."""
+        out: list[Event] = []
+        for delta in deltas:
+            _COMPOSE[type(delta)](self, delta, out)
+        return out
+
+    def close(self, *, cut: bool, answer: bool = True) -> list[Event]:
+        """End the turn: close what is open, then the calls that waited.
+
+        ``cut``: the model was stopped inside its answer, so the last item is ``incomplete``.
+        ``answer``: if nothing but reasoning was written, add an empty message.
+        """
+        out: list[Event] = []
+        if self._blank and not self._calls:
+            self._write_blank(out)
+        while self._queue:
+            self._close_item(out, "completed")
+            self._open_call(self._queue.pop(0), out)
+        self._close_item(out, "incomplete" if cut else "completed")
+        if answer and not cut and not self._calls:
+            output = self._gate.response.output
+            if not output or isinstance(output[-1], Reasoning):
+                self._open_part("output_text", out)
+                self._close_item(out, "completed")
+        self._blank.clear()
+        self._calls.clear()
+        self._live = None
+        return out
+
+    # -- one method per delta ---------------------------------------------------------------
+
+    def _text(self, delta: Text, out: list[Event]) -> None:
+        if not delta.text:
+            return
+        if self._part != "output_text":
+            if not delta.text.strip():
+                self._blank.append(delta)
+                return
+            self._write_blank(out)
+            if self._part != "output_text":
+                self._open_part("output_text", out)
+        event = OutputTextDelta(
+            item_id=self._item_id,
+            output_index=self._index,
+            content_index=self._part_index,
+            delta=delta.text,
+        )
+        if self._logprobs and delta.logprobs:
+            event.logprobs = delta.logprobs
+        out.append(self._gate.emit(event))
+
+    def _write_blank(self, out: list[Event]) -> None:
+        waiting, self._blank = self._blank, []
+        if waiting and self._part != "output_text":
+            self._open_part("output_text", out)
+        for delta in waiting:
+            self._text(delta, out)
+
+    def _thought(self, delta: Thought, out: list[Event]) -> None:
+        if not delta.text:
+            return
+        if self._part != "reasoning_text":
+            self._open_part("reasoning_text", out)
+        out.append(
+            self._gate.emit(
+                ReasoningTextDelta(
+                    item_id=self._item_id,
+                    output_index=self._index,
+                    content_index=self._part_index,
+                    delta=delta.text,
+                )
+            )
+        )
+
+    def _declined(self, delta: Declined, out: list[Event]) -> None:
+        if not delta.text:
+            return
+        self._blank.clear()
+        if self._part != "refusal":
+            self._open_part("refusal", out)
+        out.append(
+            self._gate.emit(
+                RefusalDelta(
+                    item_id=self._item_id,
+                    output_index=self._index,
+                    content_index=self._part_index,
+                    delta=delta.text,
+                )
+            )
+        )
+
+    def _annotated(self, delta: Annotated, out: list[Event]) -> None:
+        if self._part != "output_text":
+            return
+        annotations = self._gate.open_item(self._index).annotations
+        out.append(
+            self._gate.emit(
+                AnnotationAdded(
+                    item_id=self._item_id,
+                    output_index=self._index,
+                    content_index=self._part_index,
+                    annotation_index=len(annotations),
+                    annotation=delta.annotation,
+                )
+            )
+        )
+
+    def _call_start(self, delta: CallStart, out: list[Event]) -> None:
+        self._blank.clear()
+        call = _Call(delta)
+        self._calls[delta.index] = call
+        if self._queue or (self._live is not None and not self._live_is_complete()):
+            self._queue.append(call)
+            return
+        self._close_item(out, "completed")
+        self._open_call(call, out)
+
+    def _call_arguments(self, delta: CallArguments, out: list[Event]) -> None:
+        call = self._calls[delta.index]
+        if call is self._live:
+            if delta.text:
+                out.append(self._piece(call, delta.text))
+        elif not call.closed:
+            call.waiting.append(delta.text)
+        elif delta.text.strip():
+            raise RemoteError(
+                f"The model backend went on writing the call of '{call.start.name}' after its end.",
+                code="upstream_invalid_response",
+            )
+
+    # -- items ------------------------------------------------------------------------------
+
+    def _live_is_complete(self) -> bool:
+        """Complete means: its arguments are a whole JSON object. Raw text never tells."""
+        if self._live is None or self._live.start.kind == "custom":
+            return False
+        text = self._gate.open_item(self._index).text
+        if not text.rstrip().endswith("}"):
+            return False
+        try:
+            return isinstance(json.loads(text), dict)
+        except ValueError:
+            return False
+
+    def _open_part(self, part: str, out: list[Event]) -> None:
+        """Make ``part`` the open part, in the open item if it fits, else in a new one."""
+        kind = _ITEM_OF_PART[part]
+        if self._item == kind:
+            self._close_part(out)
+            self._part_index += 1
+        else:
+            self._close_item(out, "completed")
+            self._begin(kind, "msg" if kind == "message" else "rs")
+            added: OutputItem = (
+                OutputMessage(id=self._item_id, status="in_progress", content=[])
+                if kind == "message"
+                else Reasoning(id=self._item_id, summary=[], content=[], status="in_progress")
+            )
+            out.append(self._gate.emit(OutputItemAdded(output_index=self._index, item=added)))
+        self._part = part
+        out.append(
+            self._gate.emit(
+                ContentPartAdded(
+                    item_id=self._item_id,
+                    output_index=self._index,
+                    content_index=self._part_index,
+                    part=self._part_with(""),
+                )
+            )
+        )
+
+    def _begin(self, kind: str, prefix: str) -> None:
+        self._index += 1
+        self._item = kind
+        self._item_id = self._ids.mint(prefix)
+        self._part = ""
+        self._part_index = 0
+        self._parts = []
+
+    def _part_with(self, text: str) -> OutputText | Refusal | ReasoningText:
+        if self._part == "refusal":
+            return Refusal(refusal=text)
+        if self._part == "reasoning_text":
+            return ReasoningText(text=text)
+        open_item = self._gate.open_item(self._index)
+        begun = open_item.part is not None
+        return OutputText(
+            text=text,
+            annotations=list(open_item.annotations) if begun else [],
+            logprobs=(list(open_item.logprobs) if begun else []) if self._logprobs else UNSET,
+        )
+
+    def _close_part(self, out: list[Event]) -> None:
+        text = self._gate.open_item(self._index).text
+        part = self._part_with(text)
+        at: dict[str, Any] = {
+            "item_id": self._item_id,
+            "output_index": self._index,
+            "content_index": self._part_index,
+        }
+        done: Event
+        if isinstance(part, OutputText):
+            done = OutputTextDone(**at, text=text, logprobs=part.logprobs or [])
+        elif isinstance(part, Refusal):
+            done = RefusalDone(**at, refusal=text)
+        else:
+            done = ReasoningTextDone(**at, text=text)
+        out.append(self._gate.emit(done))
+        out.append(self._gate.emit(ContentPartDone(**at, part=part)))
+        self._parts.append(part)
+        self._part = ""
+
+    def _close_item(self, out: list[Event], status: Status) -> None:
+        """Close the open item, if any; ``status`` is what it ends as."""
+        if not self._item:
+            return
+        item: OutputItem
+        if self._live is not None:
+            item = self._close_call(self._live, out, status)
+        else:
+            if self._part:
+                self._close_part(out)
+            item = (
+                OutputMessage(id=self._item_id, status=status, content=self._parts)
+                if self._item == "message"
+                else Reasoning(id=self._item_id, summary=[], content=self._parts, status=status)
+            )
+        out.append(self._gate.emit(OutputItemDone(output_index=self._index, item=item)))
+        self._item = ""
+        self._part = ""
+        self._live = None
+
+    # -- calls ------------------------------------------------------------------------------
+
+    def _open_call(self, call: _Call, out: list[Event]) -> None:
+        start = call.start
+        kind = "function_call" if start.kind == "function" else "custom_tool_call"
+        self._begin(kind, "fc" if start.kind == "function" else "ctc")
+        self._live = call
+        self._call_id = start.call_id
+        if not 0 < len(start.call_id) <= CALL_ID_LENGTH_MAX or start.call_id in self._taken:
+            self._call_id = self._ids.mint("call")
+        self._taken.add(self._call_id)
+        added = self._call_item("", "in_progress")
+        out.append(self._gate.emit(OutputItemAdded(output_index=self._index, item=added)))
+        waiting, call.waiting = call.waiting, []
+        out.extend(self._piece(call, text) for text in waiting if text)
+
+    def _call_item(self, text: str, status: Status) -> FunctionCall | CustomToolCall:
+        assert self._live is not None
+        name = self._live.start.name
+        if self._live.start.kind == "function":
+            return FunctionCall(
+                call_id=self._call_id, name=name, arguments=text, id=self._item_id, status=status
+            )
+        return CustomToolCall(
+            call_id=self._call_id, name=name, input=text, id=self._item_id, status=status
+        )
+
+    def _piece(self, call: _Call, text: str) -> Event:
+        delta = (
+            FunctionCallArgumentsDelta
+            if call.start.kind == "function"
+            else CustomToolCallInputDelta
+        )
+        return self._gate.emit(delta(item_id=self._item_id, output_index=self._index, delta=text))
+
+    def _close_call(
+        self, call: _Call, out: list[Event], status: Status
+    ) -> FunctionCall | CustomToolCall:
+        text = self._gate.open_item(self._index).text
+        if not text.strip() and call.start.kind == "function" and status == "completed":
+            out.append(self._piece(call, "{}"))
+            text += "{}"
+        at: dict[str, Any] = {"item_id": self._item_id, "output_index": self._index}
+        done: Event = (
+            FunctionCallArgumentsDone(**at, name=call.start.name, arguments=text)
+            if call.start.kind == "function"
+            else CustomToolCallInputDone(**at, input=text)
+        )
+        out.append(self._gate.emit(done))
+        call.closed = True
+        return self._call_item(text, status)
+
+
+_COMPOSE: dict[type[Any], Callable[[Composer, Any, list[Event]], None]] = {
+    Text: Composer._text,
+    Thought: Composer._thought,
+    Declined: Composer._declined,
+    Annotated: Composer._annotated,
+    CallStart: Composer._call_start,
+    CallArguments: Composer._call_arguments,
+}

@@ -1,0 +1,107 @@
+"""The legal order of a response's events, as tables.
+
+Rules of this file: everything about what may follow what lives here; it knows nothing of
+backends, runs or transports, and it does not know how events are made.
+
+Theory of operation. A response is in one of the states of ``LIFE``; each open output item is
+in one of the states of its table in ``ITEMS``. An event is legal if the pair (state, event
+class) has an entry; the entry is the next state. An item's table starts at ``"added"`` (just
+after ``output_item.added``) and ends when ``output_item.done`` leads to ``"done"``.
+Text-like items loop over content parts: ``part`` is inside a part before its ``*.done``,
+``closing`` after it and before ``content_part.done``, which returns to ``added``.
+
+What is not covered here: that indexes are dense, that ids agree, that a ``done`` repeats the
+sum of its deltas. The gate checks those (``gate.py``).
+
+A cut item (token limit, failure, cancel) walks the same way to its end: its closers are sent
+and only its ``status`` says ``incomplete``.
+"""
+
+from __future__ import annotations
+
+from antiphon.types.events import (
+    AnnotationAdded,
+    Completed,
+    ContentPartAdded,
+    ContentPartDone,
+    Created,
+    CustomToolCallInputDelta,
+    CustomToolCallInputDone,
+    Event,
+    Failed,
+    FunctionCallArgumentsDelta,
+    FunctionCallArgumentsDone,
+    Incomplete,
+    InProgress,
+    OutputItemAdded,
+    OutputItemDone,
+    OutputTextDelta,
+    OutputTextDone,
+    Queued,
+    ReasoningTextDelta,
+    ReasoningTextDone,
+    RefusalDelta,
+    RefusalDone,
+)
+
+Table = dict[tuple[str, type[Event]], str]
+
+NEW, QUEUED, STARTED, RUNNING, OVER = "new", "queued", "started", "running", "over"
+ADDED, PART, CLOSING, DONE = "added", "part", "closing", "done"
+
+LIFE: Table = {
+    (NEW, Created): STARTED,
+    (STARTED, Queued): QUEUED,
+    (STARTED, InProgress): RUNNING,
+    (QUEUED, InProgress): RUNNING,
+    (QUEUED, Failed): OVER,
+    (STARTED, Failed): OVER,
+    (RUNNING, OutputItemAdded): RUNNING,
+    (RUNNING, Completed): OVER,
+    (RUNNING, Failed): OVER,
+    (RUNNING, Incomplete): OVER,
+}
+"""The life of the response. Item events are legal only while it is running."""
+
+
+def _parts(*kinds: tuple[type[Event], type[Event]], annotated: bool = False) -> Table:
+    """An item made of content parts; each kind is (delta event, done event)."""
+    table: Table = {(ADDED, ContentPartAdded): PART, (CLOSING, ContentPartDone): ADDED}
+    for delta, done in kinds:
+        table[(PART, delta)] = PART
+        table[(PART, done)] = CLOSING
+    if annotated:
+        table[(PART, AnnotationAdded)] = PART
+    table[(ADDED, OutputItemDone)] = DONE
+    return table
+
+
+def _call(delta: type[Event], done: type[Event]) -> Table:
+    """A call whose arguments come in pieces and are closed once."""
+    return {
+        (ADDED, delta): ADDED,
+        (ADDED, done): CLOSING,
+        (CLOSING, OutputItemDone): DONE,
+    }
+
+
+ITEMS: dict[str, Table] = {
+    "message": _parts(
+        (OutputTextDelta, OutputTextDone), (RefusalDelta, RefusalDone), annotated=True
+    ),
+    "reasoning": _parts((ReasoningTextDelta, ReasoningTextDone)),
+    "function_call": _call(FunctionCallArgumentsDelta, FunctionCallArgumentsDone),
+    "custom_tool_call": _call(CustomToolCallInputDelta, CustomToolCallInputDone),
+}
+"""What may happen inside an item, by the item's ``type``."""
+
+PART_OF_DELTA: dict[type[Event], str] = {
+    OutputTextDelta: "output_text",
+    OutputTextDone: "output_text",
+    AnnotationAdded: "output_text",
+    RefusalDelta: "refusal",
+    RefusalDone: "refusal",
+    ReasoningTextDelta: "reasoning_text",
+    ReasoningTextDone: "reasoning_text",
+}
+"""Which kind of part an event belongs to: a text delta inside a refusal part is illegal."""

@@ -1,0 +1,214 @@
+"""A stored response spelled out again as the events its first reader saw.
+
+Events are not stored: a finished response and the way its deltas were cut determine them. The
+same composer and gate run over the same pieces with the recorded ids, so a replay has the same
+events with the same numbers as the original stream, for as long as the response is kept.
+
+``cuts`` is one small record per streamed response: the length of each delta in characters
+(0 stands for an annotation), in order, and the number of logprobs of each text delta where the
+response carries logprobs. A response that was not streamed has none; nobody saw its events, and
+its replay has one delta per part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+
+import msgspec
+
+from antiphon.ids import ItemIds
+from antiphon.stream.compose import Composer
+from antiphon.stream.deltas import (
+    Annotated,
+    CallArguments,
+    CallStart,
+    Declined,
+    Delta,
+    Text,
+    Thought,
+)
+from antiphon.stream.gate import Gate
+from antiphon.types.base import given
+from antiphon.types.content import OutputText, Refusal
+from antiphon.types.events import (
+    AnnotationAdded,
+    Completed,
+    Created,
+    CustomToolCallInputDelta,
+    Event,
+    Failed,
+    FunctionCallArgumentsDelta,
+    Incomplete,
+    InProgress,
+    Lifecycle,
+    OutputTextDelta,
+    ReasoningTextDelta,
+    RefusalDelta,
+)
+from antiphon.types.items import CustomToolCall, FunctionCall, OutputItem, OutputMessage
+from antiphon.types.response import Response
+
+TERMINAL_EVENT: dict[str, type[Lifecycle]] = {
+    "completed": Completed,
+    "incomplete": Incomplete,
+    "failed": Failed,
+}
+"""The last event by status. A cancelled response has none: its stream just ends."""
+
+_DELTAS = frozenset(
+    {
+        OutputTextDelta,
+        RefusalDelta,
+        ReasoningTextDelta,
+        FunctionCallArgumentsDelta,
+        CustomToolCallInputDelta,
+    }
+)
+
+
+class Cuts(msgspec.Struct, array_like=True):
+    """How the deltas of one stream were cut (see the module)."""
+
+    lengths: list[int] = []
+    logprobs: list[int] = []
+
+    def record(self, events: Iterable[Event], *, logprobs: bool = False) -> None:
+        """Note the deltas among ``events``; ``logprobs``: the response carries them."""
+        lengths = self.lengths
+        for event in events:
+            kind = type(event)
+            if kind in _DELTAS:
+                lengths.append(len(event.delta))  # type: ignore[attr-defined]
+                if logprobs and kind is OutputTextDelta:
+                    self.logprobs.append(len(event.logprobs))  # type: ignore[attr-defined]
+            elif kind is AnnotationAdded:
+                lengths.append(0)
+
+    def packed(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+
+def unpacked(cuts: bytes | None) -> Cuts | None:
+    """The record as stored, opened."""
+    return None if cuts is None else msgspec.msgpack.decode(cuts, type=Cuts)
+
+
+def opening(response: Response) -> Response:
+    """The response as it was when it began."""
+    first = copy(response)
+    first.status = "in_progress"
+    first.completed_at = None
+    first.output = []
+    first.error = None
+    first.incomplete_details = None
+    first.usage = None
+    return first
+
+
+def replay(response: Response, cuts: Cuts | None) -> list[Event]:
+    """All events of a finished response, numbered from 0 as in the original stream."""
+    final = copy(response)
+    gate = Gate(opening(response))
+    events: list[Event] = [
+        gate.emit(Created(response=gate.response)),
+        gate.emit(InProgress(response=gate.response)),
+    ]
+    with_logprobs = any(
+        given(part.logprobs)
+        for item in response.output
+        if isinstance(item, OutputMessage)
+        for part in item.content
+        if isinstance(part, OutputText)
+    )
+    ids = _Recorded([str(item.id) for item in response.output])
+    composer = Composer(gate, ids, logprobs=with_logprobs)
+    pieces = _Pieces(cuts)
+    for index, item in enumerate(response.output):
+        events += composer.feed(list(_deltas(item, index, pieces)))
+        events += composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
+    terminal = TERMINAL_EVENT.get(final.status)
+    if terminal is not None:
+        events.append(gate.emit(terminal(response=final)))
+    return events
+
+
+def _is_blank(item: OutputItem) -> bool:
+    """The empty message that closes a turn in which the model answered nothing."""
+    if not isinstance(item, OutputMessage):
+        return False
+    return all(isinstance(part, OutputText) and not part.text for part in item.content)
+
+
+class _Recorded(ItemIds):
+    """Hands out the ids of the stored items in their order."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._recorded = iter(ids)
+
+    def mint(self, prefix: str) -> str:
+        return next(self._recorded)
+
+
+class _Pieces:
+    """Cuts texts as they were cut; without a record, each text is one piece."""
+
+    def __init__(self, cuts: Cuts | None) -> None:
+        self._lengths = None if cuts is None else iter(cuts.lengths)
+        self._logprobs = iter(cuts.logprobs if cuts is not None else ())
+
+    def of(self, text: str, annotations: int = 0) -> Iterator[str | None]:
+        """The pieces of one text; None where an annotation was added."""
+        if self._lengths is None:
+            if text:
+                yield text
+            yield from [None] * annotations
+            return
+        at = 0
+        while at < len(text) or annotations:
+            length = next(self._lengths)
+            if length:
+                yield text[at : at + length]
+                at += length
+            else:
+                annotations -= 1
+                yield None
+
+    def logprob_count(self, left: int) -> int:
+        return left if self._lengths is None else next(self._logprobs, 0)
+
+
+def _deltas(item: OutputItem, index: int, pieces: _Pieces) -> Iterator[Delta]:
+    if isinstance(item, FunctionCall | CustomToolCall):
+        kind, text = (
+            ("function", item.arguments)
+            if isinstance(item, FunctionCall)
+            else ("custom", item.input)
+        )
+        yield CallStart(index=index, kind=kind, name=item.name, call_id=item.call_id)  # type: ignore[arg-type]
+        for piece in pieces.of(text):
+            yield CallArguments(index=index, text=piece or "")
+    elif isinstance(item, OutputMessage):
+        for part in item.content:
+            if isinstance(part, Refusal):
+                yield from (Declined(piece or "") for piece in pieces.of(part.refusal))
+            else:
+                yield from _text(part, pieces)
+    else:
+        for thought in item.content or ():
+            yield from (Thought(piece or "") for piece in pieces.of(thought.text))
+
+
+def _text(part: OutputText, pieces: _Pieces) -> Iterator[Delta]:
+    logprobs = list(part.logprobs) if isinstance(part.logprobs, list) else None
+    annotations = iter(part.annotations)
+    for piece in pieces.of(part.text, len(part.annotations)):
+        if piece is None:
+            yield Annotated(next(annotations))
+            continue
+        if logprobs is None:
+            yield Text(piece)
+            continue
+        count = pieces.logprob_count(len(logprobs))
+        yield Text(piece, logprobs=logprobs[:count])
+        del logprobs[:count]
