@@ -1,0 +1,103 @@
+"""What the run layer promises."""
+
+from __future__ import annotations
+
+from tests.requirements.base import Requirement
+
+_ISSUE = "issue §3"
+
+REQUIREMENTS = {
+    "runs:chain:recalls": Requirement("api-surface §4.1", "A turn sees its whole chain."),
+    "runs:chain:nothing-leaks": Requirement(
+        "api-surface §22.4",
+        "Instructions, tools and settings are not inherited or stored as items.",
+    ),
+    "runs:chain:branches": Requirement(
+        "api-surface §22.32", "A branch does not see its siblings, and lists its whole ancestry."
+    ),
+    "runs:chain:unknown-parent": Requirement(
+        "api-surface §22.3, §22.30",
+        "An unknown, foreign, deleted or unstored parent is 400 previous_response_not_found.",
+    ),
+    "runs:delete:tombstone": Requirement(
+        _ISSUE, "Deleting a parent keeps its descendants' context and shows it to nobody."
+    ),
+    "runs:calls:answered": Requirement(
+        "api-surface §22.15", "Unanswered calls and orphan outputs are 400."
+    ),
+    "runs:input:retelling": Requirement(
+        "clients: Semantic Kernel", "Items of the history sent again are not doubled."
+    ),
+    "runs:input:asking-twice": Requirement(_ISSUE, "A repeated question is a new question."),
+    "runs:input:references": Requirement(
+        "api-surface §5.2", "item_reference resolves to a stored item of the same tenant."
+    ),
+    "runs:input:own-output-verbatim": Requirement(
+        "api-surface §22.13", "Every item we emit is accepted back verbatim, with its id."
+    ),
+    "runs:items:ids-stable": Requirement("api-surface §22.1, §22.40", "Item ids never change."),
+    "runs:store:false": Requirement(
+        "api-surface §22.22", "Nothing of an unstored response can be found again."
+    ),
+    "runs:truncation": Requirement(
+        "api-surface §10.3", "auto drops the oldest exchanges whole; disabled is a 400."
+    ),
+    "runs:refusals": Requirement(_ISSUE, "What is not available is a 400 naming its parameter."),
+    "runs:downgrades": Requirement(_ISSUE, "What is accepted but not honoured is reported."),
+    "runs:errors:before-first-event": Requirement(
+        _ISSUE, "A failure before the first event is an error, and nothing is stored."
+    ),
+    "runs:format:checked": Requirement(
+        _ISSUE, "Structured output that is not enforced is validated, with a bounded retry."
+    ),
+    "runs:format:gives-up": Requirement(
+        _ISSUE, "A model that never satisfies the format ends the response as failed."
+    ),
+    "runs:format:json-object": Requirement(_ISSUE, "json_object output is a JSON object."),
+    "runs:strict:honest": Requirement(
+        "api-surface §22.25", "strict is echoed as true only where it is enforced or checked."
+    ),
+    "runs:strict:arguments": Requirement(_ISSUE, "Arguments of strict functions are valid."),
+    "runs:grammar:checked": Requirement(_ISSUE, "Input of grammar tools matches the grammar."),
+    "runs:choice:required": Requirement(
+        "api-surface §6.2", "required means a call, or a failed response."
+    ),
+    "runs:choice:none": Requirement("api-surface §6.2", "none means no call reaches the caller."),
+    "runs:choice:named": Requirement(
+        "api-surface §22.26", "Named choices and allowed_tools are enforced hard."
+    ),
+    "runs:choice:unknown-tool": Requirement(
+        "api-surface §6.2", "A call of a tool that was not offered is suppressed."
+    ),
+    "runs:parallel:false": Requirement("api-surface §3", "At most one call when not parallel."),
+    "runs:calls:arguments-json": Requirement(
+        "api-surface §22.16", "Arguments of a finished call are never the empty string."
+    ),
+    "runs:calls:ids-unique": Requirement(
+        "api-surface §22.35", "call_id is unique in its context and differs from the item's id."
+    ),
+    "runs:faults:upstream-cut": Requirement(
+        _ISSUE, "An upstream cut after any batch gives response.failed, stored and replayable."
+    ),
+    "runs:faults:contract": Requirement(
+        "api-surface §22.9", "A backend that ends without finishing fails the response."
+    ),
+    "runs:faults:reader-leaves": Requirement(
+        "api-surface §22.23", "A reader leaving at any event cancels and records the response."
+    ),
+    "runs:faults:store": Requirement(
+        _ISSUE, "A response that cannot be stored is failed, never reported as completed."
+    ),
+    "runs:faults:slow-start": Requirement(
+        "api-surface §7.1", "A stream opens even if the model is slow to begin."
+    ),
+    "runs:order:stored-before-terminal": Requirement(
+        "api-surface §22.2", "The row is durable before the terminal event leaves."
+    ),
+    "runs:retrieve:missing": Requirement(
+        "api-surface §22.30", "A foreign id is answered exactly like a missing one."
+    ),
+    "runs:files:text": Requirement(_ISSUE, "Text files become text; the stored item is unchanged."),
+    "runs:files:pdf": Requirement(_ISSUE, "PDF pages become text, and images where models see."),
+    "runs:files:refused": Requirement(_ISSUE, "A file that cannot be read is named in a 400."),
+}

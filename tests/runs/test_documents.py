@@ -1,0 +1,93 @@
+"""Files in the input: text and PDF become text, pages become images for a model that sees."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from antiphon.errors import ClientError
+from antiphon.runs.documents import opened
+from antiphon.types.codec import open_items
+from tests.runs.rig import rig, text_of
+
+pytestmark = pytest.mark.anyio
+
+
+def pdf(text: str) -> bytes:
+    """A one-page PDF that says ``text``, written by hand."""
+    stream = f"BT /F1 24 Tf 50 100 Td ({text}) Tj ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    out, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    return (
+        out
+        + b"xref\n0 6\n0000000000 65535 f \n"
+        + table
+        + b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % len(out)
+    )
+
+
+def file(data: bytes, name: str, kind: str | None = None, **more: Any) -> list[dict[str, Any]]:
+    encoded = base64.b64encode(data).decode()
+    url = f"data:{kind};base64,{encoded}" if kind else encoded
+    part = {"type": "input_file", "filename": name, "file_data": url, **more}
+    return [{"role": "user", "content": [part, {"type": "input_text", "text": "Read it."}]}]
+
+
+@pytest.mark.requirement("runs:files:text")
+async def test_a_text_file_is_read_and_stored_as_it_came() -> None:
+    async with rig() as r:
+        made = await r.create("transcript", input=file(b"the secret is 42", "a.txt", "text/plain"))
+        assert "the secret is 42" in text_of(made)
+        part = (await r.items(made.id))[0]["content"][0]
+        assert part["type"] == "input_file" and part["filename"] == "a.txt"
+
+
+@pytest.mark.requirement("runs:files:pdf")
+@pytest.mark.parametrize(("images", "pictures"), [(True, 1), (False, 0)])
+async def test_a_pdf_gives_its_text_and_pages_to_a_model_that_sees(
+    images: bool, pictures: int
+) -> None:
+    items = open_items(file(pdf("Hello PDF"), "a.pdf", "application/pdf"))
+    message = (await opened(items, images=images))[0]
+    kinds = [type(part).__name__ for part in message.content]  # type: ignore[union-attr]
+    assert kinds == ["InputText"] + ["InputImage"] * pictures + ["InputText"]
+    assert "Hello PDF" in message.content[0].text  # type: ignore[union-attr]
+    if images:
+        url = message.content[1].image_url  # type: ignore[union-attr]
+        assert base64.b64decode(url.partition(",")[2])[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.requirement("runs:files:refused")
+@pytest.mark.parametrize(
+    ("data", "name", "kind"),
+    [
+        (b"%PDF-1.4 nonsense", "a.pdf", "application/pdf"),
+        (b"\xff\xfe\x00binary", "a.bin", None),
+        (b"PK\x03\x04", "a.docx", "application/zip"),
+        (b"", "a.txt", "text/plain"),
+    ],
+)
+async def test_what_cannot_be_read_is_named(data: bytes, name: str, kind: str | None) -> None:
+    with pytest.raises(ClientError) as refusal:
+        await opened(open_items(file(data, name, kind)), images=False)
+    assert name in refusal.value.message and refusal.value.code == "invalid_file"
+
+
+async def test_bad_base64_is_named() -> None:
+    items = open_items(file(b"x", "a.txt"))
+    items[0].content[0].file_data = "!!"  # type: ignore[union-attr,index]
+    with pytest.raises(ClientError, match="base64"):
+        await opened(items, images=False)
