@@ -7,6 +7,13 @@ from tests.requirements.base import Requirement
 _ISSUE = "issue §3"
 
 REQUIREMENTS = {
+    "runs:object:golden": Requirement(
+        "issue §3, api-surface §3.2", "The Response object has exactly the documented keys."
+    ),
+    "runs:object:echo": Requirement("api-surface §3", "Every setting is echoed as it was asked."),
+    "runs:object:null-means-absent": Requirement(
+        "clients: LlamaIndex, Semantic Kernel, Agno", "Null and empty objects mean absent."
+    ),
     "runs:chain:recalls": Requirement("api-surface §4.1", "A turn sees its whole chain."),
     "runs:chain:nothing-leaks": Requirement(
         "api-surface §22.4",
