@@ -18,6 +18,7 @@ TEXT = "Great! How can I help you today?"
 
 def frozen(rig: Rig) -> None:
     """A clock that stands still and bytes that are all 7."""
+    rig.runs.retention_ms = None
     rig.runs.ids = Ids(clock=lambda: 1_700_000_000_000, random=lambda n: b"\x07" * n)
 
 
