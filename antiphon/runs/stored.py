@@ -21,6 +21,7 @@ from antiphon.types.items import OutputItem
 from antiphon.types.resources import Deleted, Page
 from antiphon.types.response import Response
 
+_LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
 
 
@@ -41,12 +42,22 @@ async def _row(store: Responses, project: str, response_id: str) -> StoredRespon
 
 
 async def retrieve(
-    store: Responses, project: str, response_id: str, *, flavour: Flavour = "openai"
+    store: Responses,
+    project: str,
+    response_id: str,
+    *,
+    include: frozenset[str] = frozenset(),
+    flavour: Flavour = "openai",
 ) -> bytes:
-    """The Response object as JSON. Raises ``ClientError`` 404."""
+    """The Response object as JSON; logprobs only if included. Raises ``ClientError`` 404."""
     row = await _row(store, project, response_id)
     response = msgspec.json.decode(row.head)
     response["output"] = msgspec.Raw(row.output)
+    if _LOGPROBS not in include and b'"logprobs":' in row.output:
+        response["output"] = msgspec.json.decode(row.output)
+        for item in response["output"]:
+            for part in item.get("content") or ():
+                part.pop("logprobs", None)
     if flavour == "azure":
         response["content_filters"] = []
     else:

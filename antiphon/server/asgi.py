@@ -1,0 +1,176 @@
+"""The server as one ASGI application: its routes as a list, and what surrounds every request.
+
+Order for each request: exchange (request id, clock) → route → key → method → answer. Failures
+become answers in ``Front``, the only place round a request that catches everything. There is
+no other middleware, no redirect, no CORS header; what is not in ``routes`` is 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from antiphon.errors import ClientError, RemoteError
+from antiphon.observe import Broke
+from antiphon.server.errors import no_websocket, unknown_url, wrong_method
+from antiphon.server.exchange import Deps, Exchange
+from antiphon.server.presence import CallerLeft
+from antiphon.server.routes import health, models, responses
+
+__all__ = ["Deps", "build"]
+
+Answer = Callable[[Exchange], Awaitable[None]]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+_EXCHANGE = "antiphon.exchange"
+_PREFIX = "/v1"
+
+
+def routes() -> list[Route]:
+    """Every path there is; the hot one first, literal paths before ``{response_id}``."""
+    return [
+        _at("/v1/responses", POST=responses.create),
+        _at("/v1/responses/input_tokens", POST=responses.count),
+        _at("/v1/responses/compact", POST=responses.compact),
+        _at("/v1/responses/{response_id}", GET=responses.retrieve, DELETE=responses.delete),
+        _at("/v1/responses/{response_id}/cancel", POST=responses.cancel),
+        _at("/v1/responses/{response_id}/input_items", GET=responses.input_items),
+        _at("/v1/models", GET=models.every),
+        _at("/v1/models/{model:path}", GET=models.one),
+        _at("/", public=True, GET=health.front_page),
+        _at("/healthz", public=True, GET=health.alive),
+        _at("/readyz", public=True, GET=health.ready),
+        _at("/metrics", public=True, GET=health.metrics),
+    ]
+
+
+def build(deps: Deps, *, lifespan: Lifespan | None = None) -> ASGIApp:
+    """The application. ``lifespan`` is entered at start-up and left at shutdown.
+
+    A wrapper may set ``scope["state"]["flavour"]`` to ``"azure"`` and rewrite path and headers.
+    """
+    router = Router(routes(), redirect_slashes=False, default=_nowhere, lifespan=lifespan)
+    return Front(deps, router)
+
+
+class Front:
+    """Round every request: makes the exchange, turns failures into answers, tells the end."""
+
+    def __init__(self, deps: Deps, router: Router) -> None:
+        self._deps = deps
+        self._router = router
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._answer(scope, receive, send)
+            case "websocket":
+                await self._refuse_websocket(scope, receive, send)
+            case _:
+                await self._router(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = scope[_EXCHANGE] = Exchange(self._deps, scope, receive, send)
+        exchange.crowded = self._under_way >= self._deps.settings.requests_max
+        self._under_way += 1
+        left = False
+        try:
+            await self._route(exchange, scope, receive, send)
+        except CallerLeft:
+            left = True
+        finally:
+            self._under_way -= 1
+            self._deps.observe(exchange.finished(left=left))
+
+    async def _route(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._router(scope, receive, send)
+        except CallerLeft:
+            raise
+        except Exception as failure:
+            if exchange.started or not isinstance(failure, ClientError | RemoteError):
+                self._deps.observe(Broke("request", failure, exchange.response_id))
+            # Once begun, an answer can only be cut: the server closes what is left incomplete.
+            if not exchange.started:
+                await exchange.fail(failure)
+
+    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self._deps, scope, receive, _as_refusal(scope, send))
+        await receive()
+        try:
+            exchange.project = self._deps.keys.project_of(exchange.headers)
+            if scope["path"] == "/v1/responses":
+                exchange.route = "/v1/responses"
+                raise no_websocket()
+            raise unknown_url("GET", scope["path"])
+        except ClientError as refused:
+            await exchange.fail(refused)
+        self._deps.observe(exchange.finished(left=False))
+
+
+class Resource:
+    """One path: who may ask, and which methods there are. A plain ASGI application.
+
+    The key is checked before the method is looked at and before the body is read.
+    """
+
+    def __init__(self, template: str, answers: Mapping[str, Answer], *, public: bool) -> None:
+        self._template = template
+        self._answers = dict(answers)
+        self._public = public
+        if "GET" in answers:
+            self._answers["HEAD"] = answers["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope[_EXCHANGE]
+        exchange.route = self._template
+        if not self._public:
+            exchange.admit()
+        answer = self._answers.get(exchange.method)
+        if answer is None:
+            if exchange.headers.get(b"upgrade", b"").lower() == b"websocket":
+                raise no_websocket()
+            raise wrong_method(exchange.method, tuple(sorted(self._answers)))
+        await answer(exchange)
+
+
+def _at(template: str, *, public: bool = False, **answers: Answer) -> Route:
+    return Route(template, Resource(template, answers, public=public))
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Every path that is not in ``routes``."""
+    exchange: Exchange = scope[_EXCHANGE]
+    exchange.admit()
+    raise unknown_url(exchange.method, scope["path"], _hint(scope["path"]))
+
+
+def _hint(path: str) -> str:
+    """A guess at what was meant, for the mistakes people make with base URLs."""
+    if path.startswith("/v1/v1/"):
+        return "The base URL has '/v1' once too often."
+    if path.endswith("/") and path != "/":
+        return "Did you mean the same without the slash at its end?"
+    if path.lstrip("/").partition("/")[0] in ("responses", "models"):
+        return f"Did you mean {_PREFIX}{path[:60]}?"
+    if path.endswith("/chat/completions"):
+        return "This server speaks the Responses API: POST /v1/responses."
+    return ""
+
+
+def _as_refusal(scope: Scope, send: Send) -> Send:
+    """Sends an HTTP answer in place of a WebSocket's acceptance (ASGI extension), or closes."""
+    answerable = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def refuse(message: Message) -> None:
+        if answerable:
+            await send({**message, "type": f"websocket.{message['type']}"})
+        elif message["type"] == "http.response.start":
+            await send({"type": "websocket.close", "code": 1008, "reason": "HTTP only"})
+
+    return refuse
