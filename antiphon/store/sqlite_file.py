@@ -1,0 +1,270 @@
+"""One SQLite database on disk: its files, its lock, its connections, and what its errors mean.
+
+Everything here that blocks on the disk runs in one helper thread, ordered; ``sqlite.py`` tells
+why that makes a returned ``save`` durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import IO, Any, Literal
+
+import apsw
+
+from antiphon.errors import RemoteError
+from antiphon.store import sql
+from antiphon.store.migrate import Applied, migrations, pending
+
+DatabasePath = Path | Literal[":memory:"]
+
+CHECKPOINT_PAGES = 1_000
+PAGE_BYTES = 8_192
+BUSY_TIMEOUT_MS = 250
+"""How long a write, and so the loop, waits for a foreign program that holds the database."""
+
+_REASONS: list[tuple[type[apsw.Error], str]] = [
+    (apsw.FullError, "the disk or its quota is full"),
+    (apsw.BusyError, "another program holds the database"),
+    (apsw.LockedError, "another program holds the database"),
+    (apsw.CorruptError, "the database is damaged: restore a backup"),
+    (apsw.NotADBError, "the file is not an SQLite database"),
+    (apsw.ReadOnlyError, "the database is read-only"),
+    (apsw.CantOpenError, "a file of the database cannot be opened"),
+    (apsw.PermissionsError, "access to the database is denied"),
+    (apsw.IOError, "the disk reported an error"),
+    (apsw.NoMemError, "out of memory"),
+]
+
+
+def flush(descriptor: int) -> None:
+    """Return when the file's bytes are on the disk. Called in the helper thread."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    elif sys.platform == "win32":
+        os.fsync(descriptor)
+    else:
+        os.fdatasync(descriptor)
+
+
+def failed(message: str, *, retryable: bool = False) -> RemoteError:
+    """The store's own error: a 500 ``server_error``."""
+    return RemoteError(message, status=500, code="server_error", retryable=retryable)
+
+
+def translated(error: apsw.Error, doing: str) -> RemoteError:
+    """Say what to do about it. SQLite's own words are left out: they can quote a statement."""
+    known = (reason for kind, reason in _REASONS if isinstance(error, kind))
+    reason = next(known, f"SQLite reported {type(error).__name__}")
+    busy = isinstance(error, apsw.BusyError | apsw.LockedError)
+    return failed(f"the store failed to {doing}: {reason}", retryable=busy)
+
+
+class DiskThread:
+    """Runs blocking calls one after the other, off the loop. An executor does the same for 1.5
+    times the CPU, and every commit pays for it. What is run may raise OSError or apsw errors;
+    anything else is a bug and ends the thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._work: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
+        self._work = SimpleQueue()
+        self._ended = False
+        # A daemon: a loop that died without closing the store must not keep the process alive.
+        self._thread = Thread(target=self._run, name="store-disk", daemon=True)
+        self._thread.start()
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        """The call's result, or its error."""
+        if self._ended:
+            raise failed("the store's disk thread has ended: restart")
+        done = self._loop.create_future()
+        self._work.put((call, done))
+        return await done
+
+    def close(self) -> None:
+        """Wait for what is running."""
+        self._work.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            call, done = work
+            result: Any = None
+            error: Exception | None = failed("the store's disk thread has ended: restart")
+            known = False
+            try:
+                result, error, known = call(), None, True
+            except (OSError, apsw.Error) as caught:
+                error, known = caught, True
+            finally:
+                self._ended = not known
+                self._loop.call_soon_threadsafe(_settle, done, result, error)
+
+
+def _settle(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if done.done():  # its caller was cancelled
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
+
+
+class DatabaseFile:
+    """An open, migrated database. ``db`` is the loop's connection. For ":memory:" there is no
+    file, no lock and no helper thread.
+
+    Raises ``RemoteError`` if another process has it, if it is no database, or if a newer version
+    wrote it. ``now``: ms, what the migrations are dated with.
+    """
+
+    def __init__(self, path: DatabasePath, *, now: int, sync: Callable[[int], None]) -> None:
+        self._closing = ExitStack()
+        self._sync = sync
+        self._disk: DiskThread | None = None
+        self._wal_pages = 0
+        self._checkpoint_at = CHECKPOINT_PAGES
+        try:
+            self._open(path, now)
+        except (apsw.Error, OSError, RemoteError) as error:
+            self._closing.close()
+            if isinstance(error, apsw.Error):
+                raise translated(error, f"open {path}") from error
+            if isinstance(error, OSError):
+                raise failed(f"the store cannot open {path}: {error.strerror}") from error
+            raise
+
+    def _open(self, path: DatabasePath, now: int) -> None:
+        closing = self._closing
+        if isinstance(path, Path):
+            _make_folders(path.parent)
+            closing.callback(_locked(path).close)
+            # SQLite gives the WAL the mode of the file it finds.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self.db = _connect(path)
+        closing.callback(self.db.close)
+        _migrate(self.db, now)
+        if isinstance(path, Path):
+            self.db.set_wal_hook(self._count_pages)
+            self._wal = os.open(f"{path}-wal", os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+            closing.callback(os.close, self._wal)
+            self._checkpointer = _connect(path)
+            closing.callback(self._checkpointer.close)
+            self._disk = DiskThread()
+            closing.callback(self._disk.close)
+
+    async def flush(self) -> None:
+        """Return when all that was committed before the call is on the disk. Raises OSError."""
+        if self._disk is not None:
+            await self._disk.run(self._flush)
+
+    async def checkpoint_if_due(self) -> None:
+        """Move the WAL into the database once it has grown; the caller commits nothing
+        meanwhile. Raises ``RemoteError``; the next try comes as many pages later."""
+        if self._disk is None or self._wal_pages < self._checkpoint_at:
+            return
+        self._checkpoint_at = self._wal_pages + CHECKPOINT_PAGES
+        try:
+            whole = await self._disk.run(self._checkpoint)
+        except apsw.Error as error:
+            raise translated(error, "shorten its log") from error
+        if whole:
+            self._checkpoint_at = CHECKPOINT_PAGES
+
+    def distrust_log(self) -> None:
+        """After a failed flush: leave the log as it is when closing. Opening again verifies it
+        frame by frame, which folding it in does not."""
+        self.db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+    def _flush(self) -> None:
+        self._sync(self._wal)
+
+    def _checkpoint(self) -> bool:
+        mode = apsw.SQLITE_CHECKPOINT_PASSIVE
+        in_log, copied = self._checkpointer.wal_checkpoint(mode=mode)
+        return in_log == copied
+
+    def _count_pages(self, db: apsw.Connection, name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def close(self) -> None:
+        """Close everything; the last connection folds the WAL into the database."""
+        try:
+            self._closing.close()
+        except apsw.Error as error:
+            raise translated(error, "close") from error
+
+
+def _make_folders(folder: Path) -> None:
+    """Missing folders are made for their owner only: what is below holds conversations."""
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.exists():
+            missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def _locked(path: Path) -> IO[str]:
+    """Hold ``<path>.lock`` until closed (or killed): batches assume that nobody else writes."""
+    lock = open(f"{path}.lock", "a+", encoding="ascii")  # noqa: SIM115
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            lock.seek(1 << 30)  # beyond the text, which then stays readable for others
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        owner = lock.read(20).strip() or "unknown"
+        lock.close()
+        raise failed(
+            f"{path} is in use by another antiphon process (pid {owner}); an SQLite store serves "
+            "one process at a time"
+        ) from error
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _connect(path: DatabasePath) -> apsw.Connection:
+    db = apsw.Connection(str(path))
+    db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
+    if isinstance(path, Path):
+        if db.pragma("journal_mode", "wal") != "wal":
+            raise failed(f"{path} is on a file system that cannot hold a write-ahead log")
+        db.pragma("synchronous", "normal")
+        db.pragma("checkpoint_fullfsync", True)  # macOS: what fsync promises elsewhere
+        db.pragma("journal_size_limit", 4 * CHECKPOINT_PAGES * PAGE_BYTES)
+        db.wal_autocheckpoint(0)
+    return db
+
+
+def _migrate(db: apsw.Connection, now: int) -> None:
+    render = sql.SQLITE.render
+    # FULL: the schema is on the disk, directory entries included, before the first save.
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(render(sql.CREATE_MIGRATIONS))
+    rows: list[Any] = db.execute(render(sql.APPLIED_MIGRATIONS)).fetchall()
+    applied = [Applied(*row) for row in rows]
+    for migration in pending(applied, migrations()):
+        with db:
+            db.execute(render(migration.text))
+            record = (migration.number, migration.name, migration.checksum, now)
+            db.execute(render(sql.RECORD_MIGRATION), record)
+    db.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,80 @@
+"""What a store promises."""
+
+from __future__ import annotations
+
+from tests.requirements.base import Requirement
+
+REQUIREMENTS = {
+    "store:save:round-trip": Requirement(
+        source="issue §3 State",
+        behaviour="What was saved is loaded field by field as it was, and stays so for ever.",
+    ),
+    "store:save:duplicate": Requirement(
+        source="store/base.py",
+        behaviour="An id that is taken fails its own save and no other save of the same batch.",
+    ),
+    "store:save:durable": Requirement(
+        source="issue §6 (kill -9 between any two steps)",
+        behaviour="A save that returned is there after kill -9 and after a power cut.",
+    ),
+    "store:save:reopen": Requirement(
+        source="issue §1 (restart keeps everything)",
+        behaviour="Closing and opening again keeps every response and every history.",
+    ),
+    "store:save:failure": Requirement(
+        source="issue §6 (store failing at the Nth call)",
+        behaviour="A failing step fails the saves it belongs to and leaves no half-written row.",
+    ),
+    "store:tenant:isolation": Requirement(
+        source="issue §6 (a foreign id is indistinguishable from a missing one)",
+        behaviour="Every read and every deletion with another project's id behaves as missing.",
+    ),
+    "store:history:branches": Requirement(
+        source="issue §3 State (a tree, branching legal)",
+        behaviour="A history is the ancestors oldest first; siblings never see each other.",
+    ),
+    "store:history:two-queries": Requirement(
+        source="perf.md (queries to load any history)",
+        behaviour="A history of any length and any number of forks costs at most two queries.",
+    ),
+    "store:history:linear-storage": Requirement(
+        source="issue §3 State (O(new items) storage)",
+        behaviour="A turn stores its new items only, however long the conversation is.",
+    ),
+    "store:history:dead-parent": Requirement(
+        source="store/base.py",
+        behaviour="A child whose parent was deleted or expired meanwhile joins its history.",
+    ),
+    "store:delete:tombstone": Requirement(
+        source="issue §3 State (tombstones)",
+        behaviour="A deleted response is missing at once for every reader, and its id stays taken.",
+    ),
+    "store:delete:descendants": Requirement(
+        source="issue §3 State (deleting a parent neither breaks nor leaks)",
+        behaviour="Living descendants keep the items of a deleted ancestor, marked as deleted.",
+    ),
+    "store:delete:erased": Requirement(
+        source="issue §3 State (deleting a parent neither breaks nor leaks)",
+        behaviour="What nobody living needs is erased from the file, not only hidden.",
+    ),
+    "store:expiry:invisible": Requirement(
+        source="issue §3 State (retention)",
+        behaviour="An expired response is missing from its very millisecond, swept or not.",
+    ),
+    "store:expiry:sweep": Requirement(
+        source="issue §3 State (a sweeper)",
+        behaviour="Sweeping counts each expired response once, obeys its limit, empties the store.",
+    ),
+    "store:life:one-process": Requirement(
+        source="stack.md §3.3 (several processes over one file are not supported)",
+        behaviour="A second process is told who has the file, and changes nothing.",
+    ),
+    "store:life:newer-schema": Requirement(
+        source="stack.md §2.2 (migrations)",
+        behaviour="A database of a newer version is refused naming both versions.",
+    ),
+    "store:life:readiness": Requirement(
+        source="store/base.py",
+        behaviour="ping writes to the disk and fails when writing fails.",
+    ),
+}
