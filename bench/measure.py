@@ -1,0 +1,140 @@
+"""One measurement, and rounds of them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.build import Programs
+from bench.processes import Cores, Processes, cpu_seconds
+from bench.subjects import Request, Subject
+from bench.workloads import Plan, Workload
+
+DRAIN_SECONDS_MAX = 15.0
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What every measurement needs."""
+
+    processes: Processes
+    programs: Programs
+    cores: Cores
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One subject under one workload once. A unit is a request, or a text chunk of a stream."""
+
+    units: int
+    units_per_second: float
+    cpu_us_per_unit: float | None
+    cores_used: float
+    load: dict[str, Any]
+    fault: str
+
+
+def load_argv(
+    rig: Rig, subject: Subject, request: Request, connections: int, seconds: float
+) -> list[str]:
+    """The load generator's command line, but for the words special to a workload."""
+    body = rig.folder / "request.json"
+    body.write_bytes(request.body)
+    argv = [str(rig.programs.load), "--port", str(subject.port), "--method", request.method]
+    argv += ["--path", request.path, "--connections", str(connections), "--seconds", str(seconds)]
+    argv += ["--count", request.marker, "--drain", str(DRAIN_SECONDS_MAX)]
+    if request.body:
+        argv += ["--body", str(body)]
+    for name, value in subject.headers.items():
+        argv += ["--header", f"{name}: {value}"]
+    return argv
+
+
+def measure(
+    rig: Rig, subject: Subject, workload: Workload, request: Request, seconds: float
+) -> Sample:
+    """Loads the subject for `seconds` and weighs its process tree meanwhile."""
+    argv = load_argv(rig, subject, request, workload.connections, seconds)
+    argv += ["--stream"] if workload.stream else []
+    argv += ["--stamps"] if workload.paced else []
+    before = cpu_seconds(subject.pid)
+    generator = rig.processes.start(argv, rig.cores.rest)
+    try:
+        printed, _ = generator.communicate(timeout=seconds + DRAIN_SECONDS_MAX + 10)
+    except subprocess.TimeoutExpired:
+        printed = ""
+    used = cpu_seconds(subject.pid) - before
+    rig.processes.stop(generator)
+    if not printed:
+        raise RuntimeError(f"the load generator said nothing about {subject.name}, {workload.name}")
+    load = json.loads(printed)
+    per_answer = workload.chunks or 1
+    units = load["requests"] * per_answer
+    return Sample(
+        units=units,
+        units_per_second=load["counted_per_second"] if workload.stream else load["rps"],
+        cpu_us_per_unit=used * 1e6 / units if units else None,
+        cores_used=used / load["seconds"],
+        load=load,
+        fault=fault_in(load, units),
+    )
+
+
+def fault_in(load: dict[str, Any], units: int) -> str:
+    """Why this sample is not to be trusted; empty when it is."""
+    if load["errors"]:
+        return f"{load['errors']} errors, first: {load['first_error']}"
+    if load["requests"] == 0:
+        return "no answer in time"
+    if load["counted"] != units:
+        return f"{load['counted']} marked lines in {units} expected"
+    return ""
+
+
+def request_for(subject: Subject, workload: Workload) -> Request | None:
+    """None when this subject has nothing to say to this workload."""
+    if workload.get_stored and subject.store is not None:
+        return stored_request(subject) if subject.store else None
+    return subject.request(workload.model, stream=workload.stream)
+
+
+def stored_request(subject: Subject) -> Request:
+    """Reading one response that was just stored."""
+    status, body = subject.call(subject.request("mock"))
+    if status != 200:
+        raise RuntimeError(f"could not store a response to read: {status} {body[:300]!r}")
+    return Request("GET", f"/v1/responses/{json.loads(body)['id']}", b"", '"completed"')
+
+
+Samples = dict[str, list[dict[str, Sample]]]
+
+
+def run_rounds(
+    rig: Rig, subjects: list[Subject], workloads: list[Workload], plan: Plan, *, reference: str
+) -> Samples:
+    """Workload -> rounds -> subject -> sample.
+
+    Subjects are asked right after each other, in each round in the order opposite to the last
+    one's, so that whatever else the machine does falls on all of them alike.
+    """
+    requests = {(s.name, w.name): request_for(s, w) for w in workloads for s in subjects}
+    samples: Samples = {w.name: [] for w in workloads}
+    for turn in range(plan.rounds):
+        order = subjects if turn % 2 == 0 else subjects[::-1]
+        for workload in workloads:
+            print(f"  round {turn + 1}/{plan.rounds}  {workload.name}", file=sys.stderr)
+            taken: dict[str, Sample] = {}
+            for subject in order:
+                request = requests[subject.name, workload.name]
+                if request is None or (
+                    subject.name == "direct" != reference and not workload.direct
+                ):
+                    continue
+                if turn == 0 and not workload.paced:
+                    measure(rig, subject, workload, request, plan.warm_seconds)
+                taken[subject.name] = measure(rig, subject, workload, request, plan.seconds)
+            samples[workload.name].append(taken)
+    return samples

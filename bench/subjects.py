@@ -1,0 +1,195 @@
+"""What is measured: the model server called directly, nginx before it, Antiphon before it."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.build import Programs
+from bench.processes import Cores, Processes
+
+API_KEY = "sk-bench-0123456789abcdef"
+FIRST_ANSWER_SECONDS_MAX = 30.0
+PROMPT = (
+    "Two half-choirs stand facing each other across the nave. One sings a verse, the other "
+    "answers it. Explain in a few plain sentences why the order of the verses matters to both of "
+    "them, what happens when one side loses its place, and how a listener in the middle would "
+    "notice it."
+)
+NGINX_CONF = """\
+daemon off;
+master_process off;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log warn;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    client_body_buffer_size 1m;
+    client_max_body_size 64m;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    upstream mock {{
+        server 127.0.0.1:{mock_port};
+        keepalive 2048;
+        keepalive_requests 1000000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass http://mock;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_read_timeout 600s;
+        }}
+    }}
+}}
+"""
+
+
+class StartFailure(Exception):
+    """A server did not give its first answer; the text has the end of its log."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, and what its answer holds once, or once per text event of a stream."""
+
+    method: str
+    path: str
+    body: bytes
+    marker: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A running server. `store` is None where the question has no meaning."""
+
+    name: str
+    process: subprocess.Popen[str]
+    port: int
+    store: bool | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    first_answer_seconds: float | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def request(self, model: str, *, stream: bool = False) -> Request:
+        """The same question in the words of this server's API."""
+        if self.store is None:
+            chat: dict[str, object] = {
+                "model": model,
+                "messages": [{"role": "user", "content": PROMPT}],
+            }
+            if stream:
+                chat |= {"stream": True, "stream_options": {"include_usage": True}}
+            marker = '"delta":{"content":" ' if stream else '"finish_reason":"stop"'
+            return Request("POST", "/v1/chat/completions", json.dumps(chat).encode(), marker)
+        wanted: dict[str, object] = {"model": model, "input": PROMPT, "store": self.store}
+        if stream:
+            wanted |= {"stream": True}
+        marker = "event: response.output_text.delta" if stream else '"completed"'
+        return Request("POST", "/v1/responses", json.dumps(wanted).encode(), marker)
+
+    def call(self, request: Request, *, seconds_max: float = 30.0) -> tuple[int, bytes]:
+        """One request on a connection of its own: status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds_max)
+        try:
+            headers = {"Content-Type": "application/json", **self.headers}
+            connection.request(request.method, request.path, request.body or None, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+def start_mock(processes: Processes, programs: Programs, cores: Cores) -> Subject:
+    """The model server; as a subject it is called `direct`."""
+    process = processes.start([str(programs.mock_upstream), "--port", "0"], cores.rest)
+    assert process.stdout
+    words = process.stdout.readline().split()
+    if len(words) != 2:
+        raise StartFailure("the mock upstream did not print its port")
+    return Subject("direct", process, int(words[1]))
+
+
+def start_nginx(processes: Processes, cores: Cores, mock: Subject, folder: Path) -> Subject | None:
+    """A plain reverse proxy: one process, keep-alive both sides, no buffering. None: no nginx."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if not program:
+        return None
+    port = free_port()
+    folder.mkdir()
+    conf = folder / "nginx.conf"
+    conf.write_text(NGINX_CONF.format(folder=folder, port=port, mock_port=mock.port))
+    log = folder / "nginx-error.log"
+    argv = [program, "-p", str(folder), "-c", str(conf), "-e", str(log)]
+    return first_answered(Subject("nginx", processes.start(argv, cores.server, log=log), port), log)
+
+
+def start_antiphon(
+    processes: Processes,
+    cores: Cores,
+    mock: Subject,
+    folder: Path,
+    *,
+    command: list[str],
+    store: bool,
+) -> Subject:
+    """Antiphon with a fresh data folder: `antiphon` stores no responses, `antiphon-stored` does."""
+    port = free_port()
+    folder.mkdir()
+    log = folder / "server.log"
+    argv = [*command, "--upstream", f"http://127.0.0.1:{mock.port}/v1", "--host", "127.0.0.1"]
+    argv += ["--port", str(port), "--data", str(folder / "data"), "--api-key", API_KEY]
+    process = processes.start(argv, cores.server, log=log)
+    name = "antiphon-stored" if store else "antiphon"
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    return first_answered(Subject(name, process, port, store, headers), log)
+
+
+def first_answered(subject: Subject, log: Path) -> Subject:
+    """Waits for the first good answer; the subject returned knows how long it took from here."""
+    started = time.monotonic()
+    last = "no connection"
+    while time.monotonic() - started < FIRST_ANSWER_SECONDS_MAX and subject.process.poll() is None:
+        try:
+            status, body = subject.call(subject.request("mock"))
+        except OSError as error:
+            last = str(error)
+        else:
+            if status == 200:
+                took = time.monotonic() - started
+                return Subject(
+                    subject.name,
+                    subject.process,
+                    subject.port,
+                    subject.store,
+                    subject.headers,
+                    took,
+                )
+            last = f"status {status}: {body[:300]!r}"
+            if status in (400, 401, 403, 404, 405, 422):
+                break
+        time.sleep(0.005)
+    tail = "\n".join(log.read_text().splitlines()[-15:])
+    raise StartFailure(f"{subject.name} gave no good answer ({last}). End of its log:\n{tail}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
