@@ -129,10 +129,8 @@ def decode_count(body: bytes) -> CreateResponse:
 
 def open_items(raw: Sequence[dict[str, Any]], *, param: str = "input") -> list[Item]:
     """The items of a request, in order. Raises ``ClientError`` with a path below ``param``."""
-    try:
-        items = cast("list[Item]", msgspec.convert(raw, list[_Opened]))
-    except msgspec.ValidationError:
-        # Something in it has no type, a null or a fault: item by item, then.
+    items = _open_together(raw)
+    if items is None:
         items = [_open_item(item, at_index(param, i)) for i, item in enumerate(raw)]
     for index, item in enumerate(items):
         _check_parts(item, param, index)
@@ -146,6 +144,17 @@ def open_stored(items: bytes) -> list[Item]:
     except msgspec.ValidationError:
         raw = msgspec.json.decode(items)
         return [_open_item(item, at_index("items", i)) for i, item in enumerate(raw)]
+
+
+def _open_together(raw: Sequence[dict[str, Any]]) -> list[Item] | None:
+    """All items in one call, twice as fast as one by one; None if one needs a closer look."""
+    for item in raw:
+        if "type" not in item:  # asked first, because a failed try costs as much as 30 items
+            return None
+    try:
+        return cast("list[Item]", msgspec.convert(raw, list[_Opened]))
+    except msgspec.ValidationError:
+        return None
 
 
 def _open_item(raw: dict[str, Any], path: str) -> Item:

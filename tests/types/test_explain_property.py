@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from antiphon.errors import ClientError
 from antiphon.types.codec import decode_create, open_choice, open_items, open_tools
 from antiphon.types.explain import misfit
-from antiphon.types.items import OPAQUE_TYPES
+from antiphon.types.items import (
+    OPAQUE_TYPES,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    Reasoning,
+)
 from antiphon.types.request import CreateResponse
+from antiphon.types.tools import CustomTool, FunctionTool
 
 ECHO_LIMIT = 100
 # fmt: off
@@ -131,3 +138,28 @@ def test_items_tools_and_choices_are_taken_or_refused_with_a_cause(
 @given(st.lists(st.fixed_dictionaries({"type": st.sampled_from(sorted(OPAQUE_TYPES))}), max_size=3))
 def test_opening_keeps_the_number_and_order_of_items(raw: list[dict[str, Any]]) -> None:
     assert [item.raw for item in open_items(raw)] == raw  # type: ignore[union-attr]
+
+
+@bounded
+@given(
+    st.sampled_from(
+        [Message, FunctionCall, FunctionCallOutput, Reasoning, FunctionTool, CustomTool]
+    ),
+    objects,
+)
+def test_the_walk_agrees_with_msgspec_about_items_and_tools(
+    shape: type[msgspec.Struct], raw: dict[str, Any]
+) -> None:
+    raw.pop("type", None)
+    try:
+        msgspec.convert(without_nulls(raw), shape)
+    except msgspec.ValidationError:
+        assert misfit(raw, shape) is not None
+    else:
+        assert misfit(raw, shape) is None
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value

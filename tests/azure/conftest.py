@@ -1,0 +1,51 @@
+"""The application behind the dialect: the whole server, scripted models, everything in process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from antiphon.backends.scripted import Scripted
+from antiphon.config import AzureSettings
+from antiphon.server.azure import AzureDialect
+from tests.server.asgi_client import AsgiClient
+from tests.server.conftest import KEYS, House, opened
+
+DEPLOYMENTS = {
+    "gpt-4o": "scripted/echo",
+    "pirate": "scripted/instructions",
+    "computer-use-preview": "scripted/hello",
+}
+
+
+@dataclass
+class Site:
+    """The server and ways to put the dialect before it."""
+
+    house: House
+
+    def app(self, **settings: Any) -> AzureDialect:
+        """The dialect with the given ``[azure]`` settings; deployments as above by default."""
+        return AzureDialect(
+            self.house.app, AzureSettings(**{"deployments": DEPLOYMENTS, **settings})
+        )
+
+    def client(self, *, headers: dict[str, str] | None = None, **settings: Any) -> AsgiClient:
+        return AsgiClient(self.app(**settings), headers=headers)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """Open to everybody."""
+    async for house in opened(Scripted(), {}):
+        yield Site(house)
+
+
+@pytest.fixture
+async def locked_site() -> AsyncIterator[Site]:
+    """Two projects, each with its key."""
+    async for house in opened(Scripted(), KEYS):
+        yield Site(house)
