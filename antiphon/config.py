@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 import os
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from msgspec import Meta, Struct
 
+DEMO_MODEL = "demo-antiphon"
 SECRET = {"secret": True}
 
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -25,6 +27,26 @@ _SecondsAboveZero = Annotated[float, Meta(gt=0, le=86_400)]
 _Word = Annotated[str, Meta(min_length=1)]
 _Tokens = Annotated[int, Meta(ge=64)]
 _Threads = Annotated[int, Meta(ge=1, le=1_024)]
+
+Profile = Literal[
+    "auto",
+    "generic",
+    "anthropic",
+    "azure",
+    "deepseek",
+    "gemini",
+    "groq",
+    "inline-thinking",
+    "llamacpp",
+    "lmstudio",
+    "mistral",
+    "ollama",
+    "openai",
+    "openrouter",
+    "sglang",
+    "vllm",
+]
+
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -134,6 +156,7 @@ class KeySettings(Secret, frozen=True, kw_only=True):
         Meta(
             pattern=r"^[A-Za-z0-9_.-]{0,64}$",
             description="Whose responses the key may see; empty derives it from the key.",
+            extra={"takes": "at most 64 letters, digits, `_`, `.` and `-`"},
         ),
     ] = ""
 
@@ -157,6 +180,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         Meta(
             pattern=r"^[^/\\]+$",
             description="Name of the SQLite file in it; `:memory:` keeps nothing.",
+            extra={"takes": "a file name"},
         ),
     ] = "antiphon.db"
     retention_days: Annotated[
@@ -183,7 +207,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     @property
     def retention_ms(self) -> int | None:
         """Milliseconds a response lives, or None for ever."""
-        return round(self.retention_days * 86_400_000) or None
+        return math.ceil(self.retention_days * 86_400_000) or None
 
 
 class RunSettings(Section, frozen=True, kw_only=True):
@@ -233,11 +257,10 @@ class ChatSettings(Secret, frozen=True, kw_only=True, tag_field="kind", tag="cha
         str, Meta(min_length=1, max_length=64, description="Its name in logs and metrics.")
     ] = "upstream"
     profile: Annotated[
-        str,
+        Profile,
         Meta(
-            min_length=1,
             description="Whose habits it has (field names, roles, limits); `auto` knows them by "
-            "the address.",
+            "the address."
         ),
     ] = "auto"
     models: Annotated[
@@ -296,6 +319,13 @@ class LlamaCppSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag
         _Threads | None,
         Meta(description="Threads; unset: the cores we may use, less one."),
     ] = None
+
+    @property
+    def model_name(self) -> str:
+        """The name callers ask for."""
+        if self.name is not None:
+            return self.name
+        return DEMO_MODEL if self.path is None else Path(self.path).stem
 
 
 class ScriptedSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag="scripted"):

@@ -1,0 +1,76 @@
+# Everything a day needs. `make` alone lists it. Only Python 3.11 or newer, git and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest Python from 3.11 on; `make run PYTHON=/path/to/python` chooses another.
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# A lock file that changed has another checksum, so its stamp is missing and it is installed.
+RUN_STAMP := $(VENV)/run-$(shell cat requirements/run.lock requirements/local.lock pyproject.toml | cksum | cut -d' ' -f1)
+DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.lock pyproject.toml | cksum | cut -d' ' -f1)
+CHECKED := antiphon tests docs requirements bench training examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format docs bench bench-full train lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(DEV_STAMP) ## the environment for working on the code, from the lock files
+
+run: $(RUN_STAMP) ## start the server; options in ARGS="--port 9000"
+	@exec $(BIN)/antiphon serve $(ARGS)
+
+test: check ## every check and every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_STAMP) ## formatting, lint, types
+	$(BIN)/ruff format --check $(wildcard $(CHECKED))
+	$(BIN)/ruff check $(wildcard $(CHECKED))
+	$(BIN)/mypy
+
+format: $(DEV_STAMP) ## write the code the way `check` wants it
+	$(BIN)/ruff format $(wildcard $(CHECKED))
+	$(BIN)/ruff check --fix $(wildcard $(CHECKED))
+
+docs: $(DEV_STAMP) ## write the generated reference pages again
+	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/differences.py
+
+bench: $(RUN_STAMP) ## our speed as ratios to a plain proxy, in a few minutes
+	$(BIN)/python -m bench $(ARGS)
+
+bench-full: $(RUN_STAMP) ## the same with more rounds
+	$(BIN)/python -m bench --full $(ARGS)
+
+train: $(RUN_STAMP) ## make the demo model again (numpy and torch go to .venv-train)
+	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
+	.venv-train/bin/python -m pip install -q -r training/requirements.txt
+	.venv-train/bin/python -m training.run $(ARGS)
+
+lock: $(DEV_STAMP) ## resolve the lock files again (ARGS=--upgrade: newest versions)
+	$(PIP) install -q uv
+	$(BIN)/python requirements/refresh.py $(ARGS)
+
+clean: ## remove the environment and everything generated
+	rm -rf $(VENV) .venv-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/.build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Antiphon needs Python 3.11 or newer; found none on the PATH." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 run" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Could not create $(VENV)." \
+		"On Debian and Ubuntu this needs the package python3-venv." >&2; exit 1; }
+
+$(RUN_STAMP): | $(BIN)/python
+	@echo "Installing what the server needs into $(VENV) (once; about 200 MB) …"
+	@$(PIP) install -q --require-hashes -r requirements/run.lock
+	@$(PIP) install -q --require-hashes --only-binary :all: -r requirements/local.lock || \
+		echo "No embedded engine for this machine: start with ARGS='--upstream http://HOST:PORT/v1'." >&2
+	@$(PIP) install -q --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/run-* && touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	@$(PIP) install -q --require-hashes -r requirements/dev.lock
+	@rm -f $(VENV)/dev-* && touch $@

@@ -1,0 +1,283 @@
+"""The backend for everything that speaks chat completions.
+
+A turn becomes a body (``chat_body``, ``messages``), the answer becomes deltas
+(``chat_reading``), a refusal becomes an error that says whose fault it is (``chat_errors``).
+What a kind of server takes stands in ``profiles``; what this one refused is learned for as
+long as the process lives: the call is made again without the field.
+
+Hooks for a backend that builds on this one (an engine we run ourselves): ``target``, ``shape``,
+``reader``, ``capabilities`` and ``count`` may be overridden.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from antiphon import __version__
+from antiphon.backends.base import Capabilities, Model, Turn
+from antiphon.backends.chat_body import Body, chat_body, offered
+from antiphon.backends.chat_errors import complaint_of, error_of, refused_field
+from antiphon.backends.chat_reading import Reader
+from antiphon.backends.profiles import Profile, profile_named, without
+from antiphon.backends.sse import Events
+from antiphon.backends.transport import Reply, Timeouts, Transport, transport_for
+from antiphon.config import ChatSettings
+from antiphon.errors import RemoteError
+from antiphon.observe import Observe, Retried, nobody
+from antiphon.stream.deltas import Delta
+
+ERROR_BODY_BYTES_MAX = 64 * 1024
+MODELS_BYTES_MAX = 8 * 1024 * 1024
+MODELS_KEPT_SECONDS = 60.0
+MODELS_RETRY_SECONDS = 5.0
+MODELS_TIMEOUTS = Timeouts(connect_seconds=3, first_byte_seconds=5, idle_seconds=5)
+LESSONS_PER_TURN_MAX = 4
+LESSONS_MAX = 1_000
+DRAIN_SECONDS = 0.05
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Target(Struct, frozen=True):
+    """Where calls go: the base address without a slash at its end, and headers with the key."""
+
+    url: str
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Target({urlsplit(self.url).hostname})"  # headers and addresses hold secrets
+
+
+class _ModelEntry(Struct):
+    id: str
+    created: Any = 0
+    owned_by: Any = ""
+
+
+class _ModelList(Struct):
+    data: list[_ModelEntry] = []
+
+
+class _Counted(Struct):
+    count: int
+
+
+class Chat:
+    """One upstream. ``ValueError`` for a profile nobody knows or a key that cannot be read."""
+
+    def __init__(
+        self,
+        settings: ChatSettings,
+        transport: Transport | None = None,
+        observe: Observe = nobody,
+    ) -> None:
+        self.settings = settings
+        self.profile = profile_named(settings.profile, settings.url)
+        self._transport = transport or transport_for(settings.url)
+        self._observe = observe
+        self._target = Target(settings.url.rstrip("/"), _headers(settings, self.profile))
+        self._timeouts = Timeouts(
+            connect_seconds=settings.connect_seconds,
+            first_byte_seconds=settings.first_byte_seconds,
+            idle_seconds=settings.idle_seconds,
+        )
+        self._learned: dict[str, Profile] = {}
+        self._models: Sequence[Model] = ()
+        self._models_until = 0.0
+        self._models_lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Nothing to do: connections are made when they are needed."""
+
+    async def close(self) -> None:
+        """Closes every connection; answers under way break off."""
+        await self._transport.close()
+
+    # What may be overridden
+
+    async def target(self) -> Target:
+        """Where the next call goes; asked once per call."""
+        return self._target
+
+    def reader(self, turn: Turn) -> Reader:
+        """What reads the answer to this turn."""
+        return Reader(self._profile(turn.model), offered(turn), logprobs=turn.logprobs)
+
+    def shape(self, body: Body, turn: Turn) -> Body:
+        """Last word on the body of a turn, before it is encoded."""
+        return body
+
+    def capabilities(self, model: str) -> Capabilities:
+        """What the profile says; a field the server refused is no longer passed on."""
+        profile = self._profile(model)
+        known = profile.capabilities
+        if known.json_schema == "enforced" and not profile.json_schema:
+            known = msgspec.structs.replace(known, json_schema="asked")
+        if known.strict_tools == "enforced" and not profile.strict_tools:
+            known = msgspec.structs.replace(known, strict_tools="asked")
+        return known
+
+    async def count(self, turn: Turn) -> int | None:
+        """Exact input tokens if the server has ``/tokenize`` (vLLM), else None."""
+        if not self._profile(turn.model).tokenize:
+            return None
+        whole = self.shape(chat_body(turn, self._profile(turn.model)), turn)
+        body = {key: whole[key] for key in ("model", "messages", "tools") if key in whole}
+        target = await self.target()
+        try:
+            reply = await self._transport.send(
+                "POST",
+                urljoin(target.url + "/", "/tokenize"),
+                headers=target.headers,
+                body=_encode(body),
+                timeouts=MODELS_TIMEOUTS,
+            )
+            answer = await _read(reply, MODELS_BYTES_MAX)
+            return msgspec.json.decode(answer, type=_Counted).count
+        except (RemoteError, msgspec.DecodeError):
+            return None
+
+    # The port
+
+    async def models(self) -> Sequence[Model]:
+        """What ``GET /models`` lists, kept for a minute (a failure for five seconds);
+        empty if the upstream does not tell."""
+        async with self._models_lock:
+            now = asyncio.get_running_loop().time()
+            if now >= self._models_until:
+                self._models = await self._list_models()
+                kept = MODELS_KEPT_SECONDS if self._models else MODELS_RETRY_SECONDS
+                self._models_until = now + kept
+            return self._models
+
+    async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
+        """The turn's deltas; a plain JSON answer comes as one batch."""
+        reply = await self._ask(turn)
+        reader = self.reader(turn)
+        events = Events()
+        chunks = reply.chunks()
+        try:
+            if not _is_stream(reply, turn):
+                yield reader.whole(await reply.read())
+                return
+            async for data in chunks:
+                if batch := reader.batch(events.feed(data)):
+                    yield batch
+                if reader.failure is not None:
+                    raise reader.failure
+                if reader.over:
+                    return
+            yield reader.last(events.end())
+            if reader.failure is not None:
+                raise reader.failure
+        finally:
+            if reader.over:
+                await _drain(chunks)
+            await reply.close()
+
+    def _profile(self, model: str) -> Profile:
+        return self._learned.get(model, self.profile)
+
+    async def _ask(self, turn: Turn) -> Reply:
+        """Send the turn, again without a field the server refuses; raise what remains."""
+        attempt = 1
+        while True:
+            profile = self._profile(turn.model)
+            body = self.shape(chat_body(turn, profile), turn)
+            reply = await self._send(turn, body)
+            if 200 <= reply.status < 300:
+                return reply
+            complaint = complaint_of(await _error_body(reply))
+            field = refused_field(complaint, body) if reply.status in (400, 422) else None
+            if field is None or attempt > LESSONS_PER_TURN_MAX:
+                raise error_of(reply.status, reply.headers, complaint)
+            self._learn(turn.model, without(profile, field))
+            reason = f"the upstream does not take {field}"
+            self._observe(Retried(self.settings.name, turn.model, reason, attempt))
+            attempt += 1
+
+    async def _send(self, turn: Turn, body: Body) -> Reply:
+        target = await self.target()
+        accept = "text/event-stream" if turn.live else "application/json"
+        return await self._transport.send(
+            "POST",
+            target.url + "/chat/completions",
+            headers={"accept": accept, **target.headers},
+            body=_encode(body),
+            timeouts=self._timeouts,
+        )
+
+    def _learn(self, model: str, profile: Profile) -> None:
+        if len(self._learned) >= LESSONS_MAX and model not in self._learned:
+            del self._learned[next(iter(self._learned))]
+        self._learned[model] = profile
+
+    async def _list_models(self) -> Sequence[Model]:
+        try:
+            target = await self.target()
+            reply = await self._transport.send(
+                "GET", target.url + "/models", headers=target.headers, timeouts=MODELS_TIMEOUTS
+            )
+            listed = msgspec.json.decode(await _read(reply, MODELS_BYTES_MAX), type=_ModelList)
+        except (RemoteError, msgspec.DecodeError):
+            return ()
+        return [
+            Model(
+                id=entry.id.removeprefix("models/"),
+                created=int(entry.created) if isinstance(entry.created, int | float) else 0,
+                owned_by=str(entry.owned_by or self.settings.name),
+            )
+            for entry in listed.data
+        ]
+
+
+def _headers(settings: ChatSettings, profile: Profile) -> dict[str, str]:
+    headers = {"content-type": "application/json", "user-agent": f"antiphon/{__version__}"}
+    if key := settings.secret():
+        bearer = profile.key_header == "authorization"
+        headers[profile.key_header] = f"Bearer {key}" if bearer else key
+    return {**headers, **{name.lower(): value for name, value in settings.headers.items()}}
+
+
+def _is_stream(reply: Reply, turn: Turn) -> bool:
+    """By what the server says it sends; by what was asked if it does not say."""
+    kind = reply.headers.get("content-type", "")
+    if "event-stream" in kind:
+        return True
+    return turn.live and "json" not in kind
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read what follows ``[DONE]``: only a body received whole leaves its connection usable."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in chunks:
+                pass
+    except (TimeoutError, RemoteError):
+        pass
+
+
+async def _error_body(reply: Reply) -> bytes:
+    """The body of a refusal, or nothing if it is too long or does not come."""
+    try:
+        return await reply.read(ERROR_BODY_BYTES_MAX)
+    except RemoteError:
+        return b""
+    finally:
+        await reply.close()
+
+
+async def _read(reply: Reply, limit_bytes: int) -> bytes:
+    """The body of a good answer; raises ``RemoteError`` for any other."""
+    try:
+        if reply.status != 200:
+            raise RemoteError(f"The upstream answered with HTTP {reply.status}.")
+        return await reply.read(limit_bytes)
+    finally:
+        await reply.close()

@@ -1,0 +1,121 @@
+"""Server-sent events, read incrementally and without I/O (WHATWG HTML §9.2.6).
+
+Only the ``data`` of an event is of interest here: ``event``, ``id`` and ``retry`` fields and
+comments are read over. Bytes stay bytes, so a chunk border inside a UTF-8 sequence is no case.
+
+Theory of operation: carriage returns become line feeds on arrival, so an event ends exactly at
+a double line feed and a whole read is cut with one ``split``. The shape models send nearly
+always, one ``data: …`` line per event, then costs one slice; everything else goes line by line.
+"""
+
+from __future__ import annotations
+
+from antiphon.errors import RemoteError
+
+EVENT_LIMIT_BYTES = 16 * 1024 * 1024
+"""Longest event; an upstream that never ends one would otherwise fill the memory."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Events:
+    """One stream's parser. Feed reads in any cut; the answer does not depend on the cut."""
+
+    def __init__(self, *, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._pieces: list[bytes] = []  # an event that has not ended yet, as it came
+        self._size = 0
+        self._at_start = True
+        self._after_cr = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads of the events that ``data`` completes, in order.
+
+        Several ``data`` lines of one event are joined by a line feed. A payload may be empty
+        (a bare ``data:``). Raises ``RemoteError`` 502 when an event exceeds the limit.
+        """
+        if self._at_start:
+            data = self._without_bom(data)
+        if self._after_cr or b"\r" in data:
+            data = self._line_feeds_only(data)
+        if self._pieces and data:
+            data = self._with_rest(data)
+        if not data:
+            return []
+        blocks = data.split(b"\n\n")
+        rest = blocks.pop()
+        if rest:
+            self._pieces.append(rest)
+            self._size = len(rest)
+            if self._size > self._limit_bytes:
+                raise self._too_long()
+        payloads: list[bytes] = []
+        for block in blocks:
+            if block.startswith(b"data: ") and block.find(b"\n") < 0:
+                payloads.append(block[6:])
+            else:
+                payloads += _payload(block)
+            if len(block) > self._limit_bytes:
+                raise self._too_long()
+        return payloads
+
+    def end(self) -> list[bytes]:
+        """The payload of a last event that the stream ended without a blank line, if any.
+
+        The standard drops such an event; models' servers do forget the blank line.
+        """
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return _payload(rest)
+
+    def _with_rest(self, data: bytes) -> bytes:
+        """What came before joined to ``data`` if that can end an event, else nothing.
+
+        Without this a long event in many small reads would be searched over and over.
+        """
+        pieces = self._pieces
+        pieces.append(data)
+        self._size += len(data)
+        if data.find(b"\n\n") < 0 and not (data[0] == 10 and pieces[-2][-1] == 10):
+            if self._size > self._limit_bytes:
+                raise self._too_long()
+            return b""
+        joined = b"".join(pieces)
+        pieces.clear()
+        self._size = 0
+        return joined
+
+    def _without_bom(self, data: bytes) -> bytes:
+        if self._pieces:
+            data = self._pieces.pop() + data
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            if data:
+                self._pieces.append(data)
+            return b""
+        self._at_start = False
+        return data.removeprefix(_BOM)
+
+    def _line_feeds_only(self, data: bytes) -> bytes:
+        if self._after_cr and data:
+            data = data.removeprefix(b"\n")
+            self._after_cr = False
+        if data.endswith(b"\r"):
+            self._after_cr = True
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _too_long(self) -> RemoteError:
+        return RemoteError(
+            f"The upstream sent an event longer than {self._limit_bytes} bytes.",
+            code="upstream_too_large",
+        )
+
+
+def _payload(block: bytes) -> list[bytes]:
+    """The data of one event, line by line: a list of one payload, or empty if it has none."""
+    lines: list[bytes] = []
+    for line in block.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            lines.append(value.removeprefix(b" "))
+    return [b"\n".join(lines)] if lines else []

@@ -1,0 +1,209 @@
+"""The command ``antiphon``: serve, config, doctor, models.
+
+Says what a person needs on standard output; the log goes to standard error. Exit codes: 0 all
+well, 1 something could not be started or is missing, 2 a mistake in the settings or arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from antiphon import __version__
+from antiphon.config import LlamaCppSettings
+from antiphon.config_sources import ConfigError, Flag, Loaded, load
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+# Option → where its value goes. Those that make a list are in ``_flags``.
+_PATHS = {
+    "host": "server.host",
+    "port": "server.port",
+    "data": "store.data",
+    "log_format": "log.format",
+    "log_level": "log.level",
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="antiphon")
+def main() -> None:
+    """The whole Responses API, on your own machines, over any model."""
+
+
+def settings_options(command: Command) -> Command:
+    """The options that stand for settings; every command that looks at settings takes them."""
+    options = [
+        click.option("--config", "file", metavar="FILE", help="TOML file with settings."),
+        click.option("--host", metavar="HOST", help="Address to listen on."),
+        click.option("--port", type=int, metavar="N", help="TCP port; 0 takes any free one."),
+        click.option("--data", metavar="DIR", help="Directory the responses are kept in."),
+        click.option(
+            "--api-key",
+            "api_keys",
+            multiple=True,
+            metavar="KEY",
+            help="Key callers must send. May be repeated: each key is a tenant of its own.",
+        ),
+        click.option("--upstream", metavar="URL", help="Chat-completions server to put in front."),
+        click.option(
+            "--upstream-key-env",
+            metavar="NAME",
+            help="Environment variable with the key of the upstream.",
+        ),
+        click.option("--profile", metavar="NAME", help="Whose habits the upstream has."),
+        click.option("--model", metavar="PATH.gguf", help="GGUF file to serve from this machine."),
+        click.option("--scripted", is_flag=True, help="Add the scripted models (for tests)."),
+        click.option("--log-format", metavar="FORMAT", help="json, pretty or auto."),
+        click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@settings_options
+def serve(**options: Any) -> None:
+    """Answer requests. Without options: the demo model, on http://127.0.0.1:8484/v1."""
+    from antiphon import process
+    from antiphon.app import engine_problem
+    from antiphon.banner import banner
+    from antiphon.errors import AntiphonError
+    from antiphon.telemetry.logs import Logs
+
+    config = _load(options).config
+    try:
+        listener = process.listen(config.server.host, config.server.port)
+    except OSError as error:
+        _stop(f"{error} (choose with --host and --port)", 2)
+    port = listener.getsockname()[1]
+    uses_engine = any(isinstance(backend, LlamaCppSettings) for backend in config.backends)
+    problem = engine_problem() if uses_engine else None
+    logs = Logs(config.log, sys.stderr, every_request=config.server.access_log)
+    try:
+        process.serve(
+            config,
+            listener,
+            logs,
+            started=lambda: click.echo(banner(config, port, engine_problem=problem)),
+        )
+    except (AntiphonError, OSError) as error:
+        _stop(str(error), 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@main.group()
+def config() -> None:
+    """Look at the settings."""
+
+
+@config.command()
+@settings_options
+def check(**options: Any) -> None:
+    """Say whether the settings are good; if not, one line names the first mistake."""
+    loaded = _load(options)
+    sources = sorted(set(loaded.origins.values()))
+    click.echo("ok: " + (", ".join(sources) if sources else "nothing but defaults"))
+
+
+@config.command()
+@settings_options
+def show(**options: Any) -> None:
+    """Print every setting as TOML, and where its value came from. Keys are masked."""
+    from antiphon.config_text import as_toml
+
+    click.echo(as_toml(_load(options)))
+
+
+@main.command()
+@settings_options
+def doctor(**options: Any) -> None:
+    """Check what this machine can and cannot do."""
+    from antiphon.doctor import examine
+
+    config = _load(options).config
+    colors = {"ok": "green", "warn": "yellow", "fail": "red"}
+    failed = False
+
+    async def look() -> None:
+        nonlocal failed
+        async for finding in examine(config):
+            failed = failed or finding.level == "fail"
+            level = click.style(f"{finding.level:4}", fg=colors[finding.level])
+            click.echo(f"{level}  {finding.about}: {finding.said}")
+            if finding.remedy and finding.level != "ok":
+                click.echo(f"      → {finding.remedy}")
+
+    asyncio.run(look())
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@settings_options
+def models(**options: Any) -> None:
+    """List the models that would answer."""
+    from antiphon.app import models_of
+    from antiphon.errors import AntiphonError
+
+    config = _load(options).config
+    try:
+        found = asyncio.run(models_of(config))
+    except (AntiphonError, OSError) as error:
+        _stop(str(error), 1)
+    for model in found:
+        click.echo(f"{model.id}  {model.about}".rstrip())
+    if not found:
+        click.echo("The upstream does not tell; any model name is passed on to it.")
+
+
+def _load(options: Mapping[str, Any]) -> Loaded:
+    try:
+        return load(file=options["file"], environment=os.environ, flags=_flags(options))
+    except ConfigError as error:
+        _stop(str(error), 2)
+
+
+def _flags(options: Mapping[str, Any]) -> list[Flag]:
+    """What the options say, as settings."""
+    flags = [
+        Flag(path, options[name], "--" + name.replace("_", "-"))
+        for name, path in _PATHS.items()
+        if options[name] is not None
+    ]
+    if options["api_keys"]:
+        flags.append(Flag("keys", [{"key": key} for key in options["api_keys"]], "--api-key"))
+    backends: list[dict[str, Any]] = []
+    if options["model"] is not None:
+        backends.append({"kind": "llamacpp", "path": options["model"]})
+    if options["scripted"]:
+        backends.append({"kind": "scripted"})
+    if options["upstream"] is not None:
+        backends.append(_upstream(options))
+    elif options["upstream_key_env"] is not None or options["profile"] is not None:
+        raise ConfigError("--upstream-key-env and --profile need --upstream URL")
+    if backends:
+        given = [name for name in ("model", "scripted", "upstream") if options[name]]
+        flags.append(Flag("backends", backends, "--" + ", --".join(given)))
+    return flags
+
+
+def _upstream(options: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {
+        "url": options["upstream"],
+        "key_env": options["upstream_key_env"],
+        "profile": options["profile"],
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {"kind": "chat", **given}
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    click.echo(f"antiphon: {message}", err=True)
+    sys.exit(code)

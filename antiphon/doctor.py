@@ -1,0 +1,148 @@
+"""What this machine can and cannot do: one finding per thing the server needs."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import apsw
+from msgspec import Struct
+
+from antiphon import app
+from antiphon.config import ChatSettings, Config, LlamaCppSettings
+from antiphon.process import listen
+
+PYTHON_MIN = (3, 11)
+SQLITE_MIN = (3, 37)  # STRICT tables
+FREE_BYTES_MIN = 64 * 2**20
+FREE_BYTES_COMFORTABLE = 2**30
+CONNECT_SECONDS_MAX = 5.0
+
+
+class Finding(Struct, frozen=True):
+    """``fail``: the server will not work as configured; ``warn``: less well than it could."""
+
+    level: Literal["ok", "warn", "fail"]
+    about: str
+    said: str
+    remedy: str = ""
+
+
+async def examine(config: Config) -> AsyncIterator[Finding]:
+    """Look at everything ``config`` needs, cheapest first."""
+    yield _python()
+    for finding in _data(config.store.directory):
+        yield finding
+    yield _sqlite()
+    yield _port(config)
+    yield _exposure(config)
+    yield _library("llguidance", "grammars and schemas cannot be checked", level="fail")
+    if sys.platform != "win32":
+        yield _library("uvloop", "the server works, but slower", level="warn")
+    for backend in config.backends:
+        match backend:
+            case LlamaCppSettings():
+                yield _engine()
+            case ChatSettings():
+                yield await _upstream(backend)
+
+
+def _python() -> Finding:
+    said = f"{platform.python_implementation()} {platform.python_version()}"
+    if sys.version_info < PYTHON_MIN:
+        return Finding("fail", "python", said, "Install Python 3.11 or newer.")
+    return Finding("ok", "python", said)
+
+
+def _data(directory: Path) -> Iterator[Finding]:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        remedy = "Choose a directory you may write to: --data DIR."
+        yield Finding("fail", "data", f"{there}: {error.strerror}", remedy)
+        return
+    yield Finding("ok", "data", f"{directory} can be written")
+    free = shutil.disk_usage(there).free
+    said = f"{free / 2**30:.1f} GiB free"
+    if free < FREE_BYTES_COMFORTABLE:
+        level: Literal["fail", "warn"] = "fail" if free < FREE_BYTES_MIN else "warn"
+        yield Finding(level, "disk", said, "Make room, or choose another place: --data DIR.")
+    else:
+        yield Finding("ok", "disk", said)
+
+
+def _sqlite() -> Finding:
+    version = apsw.sqlite_lib_version()
+    said = f"SQLite {version} (apsw {apsw.apsw_version()})"
+    if tuple(map(int, version.split(".")[:2])) < SQLITE_MIN:
+        return Finding("fail", "sqlite", said, "Upgrade the package apsw.")
+    return Finding("ok", "sqlite", said)
+
+
+def _port(config: Config) -> Finding:
+    host, port = config.server.host, config.server.port
+    try:
+        listen(host, port).close()
+    except OSError as error:
+        remedy = "Stop the program that has it, or choose another: --port N."
+        return Finding("fail", "port", str(error), remedy)
+    return Finding("ok", "port", f"{host} port {port} is free")
+
+
+def _exposure(config: Config) -> Finding:
+    if config.keys:
+        return Finding("ok", "keys", f"{len(config.keys)} configured")
+    if config.server.is_local:
+        return Finding("ok", "keys", "none, and only this machine can connect")
+    return Finding(
+        "warn",
+        "keys",
+        f"none, and the server listens on {config.server.host}: everybody in reach may use it",
+        "Set a key: --api-key KEY.",
+    )
+
+
+def _library(name: str, lack: str, *, level: Literal["warn", "fail"]) -> Finding:
+    try:
+        import_module(name)
+    except ImportError as error:
+        return Finding(level, name, f"{error}: {lack}", f"pip install {name}")
+    return Finding("ok", name, metadata.version(name))
+
+
+def _engine() -> Finding:
+    problem = app.engine_problem()
+    if problem is None:
+        return Finding("ok", "engine", "the embedded engine can run here")
+    return Finding("fail", "engine", problem)
+
+
+async def _upstream(settings: ChatSettings) -> Finding:
+    about = f"upstream {settings.name}"
+    parts = urlsplit(settings.url)
+    where = f"{parts.scheme}://{parts.hostname}"
+    async with app.backend_of(settings) as backend:
+        models = await backend.models()
+    if models:
+        names = ", ".join(model.id for model in models[:5]) + ("…" if len(models) > 5 else "")
+        return Finding("ok", about, f"{where} serves {names}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except OSError as error:  # TimeoutError is one
+        why = error.strerror or "no answer"
+        return Finding("fail", about, f"{where} port {port}: {why}", "Is it running?")
+    writer.close()
+    remedy = "Fine if it never lists them; otherwise check the path (/v1) and the key."
+    return Finding("warn", about, f"{where} answers, but lists no models", remedy)

@@ -1,0 +1,1 @@
+"""The model file shipped with the package."""
