@@ -11,6 +11,7 @@ import io
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -91,7 +92,7 @@ def _session(*, keep_alive: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         trace_configs=[trace],
-        trust_env=True,
+        trust_env=bool(getproxies()),  # looking takes longer than the rest of a request
         auto_decompress=True,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"antiphon/{__version__}"},

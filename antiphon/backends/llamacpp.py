@@ -88,6 +88,7 @@ class LlamaCpp(Chat):
         self._address: Address | None = None
         self._call_token: int | None = None
         head, self._broken = _head(self.path)
+        self._created = 0 if self._broken else int(self.path.stat().st_mtime)
         self.habits = _habits(settings, head)
         self.profile = msgspec.structs.replace(
             PROFILES["llamacpp"],
@@ -117,7 +118,7 @@ class LlamaCpp(Chat):
 
     async def models(self) -> Sequence[Model]:
         """The one model, whether or not it is loaded yet."""
-        return [Model(id=self.model, about=self.habits.about)]
+        return [Model(id=self.model, created=self._created, about=self.habits.about)]
 
     async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
         """At most ``parallel`` turns at a time: the engine itself would queue without limit.
@@ -125,7 +126,9 @@ class LlamaCpp(Chat):
         A crash of the child is told as such; before the first batch the turn may be repeated.
         """
         produced = False
-        answer = cast(AsyncGenerator[Sequence[Delta], None], super().stream(turn))
+        # Always streamed: a caller who leaves a plain answer is noticed a second late.
+        streamed = msgspec.structs.replace(turn, live=True)
+        answer = cast(AsyncGenerator[Sequence[Delta], None], super().stream(streamed))
         async with self._turns, aclosing(answer) as batches:
             try:
                 async for batch in batches:

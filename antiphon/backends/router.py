@@ -6,7 +6,8 @@ whatever no other route names. The routes of a model are tried in order: each as
 it. After the first batch a failure is final.
 
 What the outside hears (``observe``): ``TurnFinished`` for every call, ``Retried`` before every
-call made again. A turn for which the upstream reports no usage gets an estimate.
+call made again. A turn for which the upstream reports no usage gets an estimate; what others
+report teaches the ``estimator``, by the names callers use.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Backend, Capabilities, Model, Turn
-from antiphon.backends.estimate import MODELS_MAX, Estimator
+from antiphon.backends.estimate import MODELS_MAX, Estimator, turn_tokens
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Observe, Retried, TurnFinished, nobody
 from antiphon.stream.deltas import Delta, Finish, Spent
@@ -30,6 +31,9 @@ BACK_OFF_SECONDS = 0.25
 BACK_OFF_SECONDS_MAX = 4.0
 RETRY_AFTER_SECONDS_MAX = 15.0
 """A longer wish of the upstream is not waited for: the caller gets the error and the wish."""
+
+LEARNED_FIRST, LEARNED_EVERY = 3, 64
+"""Which of a model's turns teach the estimator: estimating a long context is not free."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -63,8 +67,8 @@ class Router:
         self._observe = observe
         self._sleep = sleep
         self._jitter = jitter
-        self._estimator = Estimator()
-        self._reporting: set[tuple[str, str]] = set()
+        self.estimator = Estimator()
+        self._reports: dict[tuple[str, str], int] = {}
 
     async def open(self) -> None:
         """Opens every backend; those already open are closed again if one fails."""
@@ -152,8 +156,9 @@ class Router:
                         break
                     await self._before_retry(call, error)
                 else:
-                    if call.key in self._reporting:
+                    if call.key in self._reports:
                         call.seen = None
+                    call.asked = turn
                     return call
             if failure and not failure.retryable and failure.code != "model_not_found":
                 raise failure
@@ -169,15 +174,25 @@ class Router:
 
     def _with_usage(self, call: _Call, last: Sequence[Delta]) -> Sequence[Delta]:
         """The last batch, with an estimate before ``Finish`` if nothing was reported."""
-        if any(isinstance(delta, Spent) for delta in last):
-            if len(self._reporting) < MODELS_MAX:
-                self._reporting.add(call.key)
-            return last
+        for delta in last:
+            if isinstance(delta, Spent):
+                self._learn(call, delta)
+                return last
         seen = [delta for batch in call.seen or [last] for delta in batch]
         if any(isinstance(delta, Spent) for delta in seen):
             return last
-        output = self._estimator.output(call.turn.model, seen)
-        return [*last[:-1], Spent(self._estimator.input(call.turn), output), last[-1]]
+        output = self.estimator.output(call.asked.model, seen)
+        return [*last[:-1], Spent(self.estimator.input(call.asked), output), last[-1]]
+
+    def _learn(self, call: _Call, spent: Spent) -> None:
+        """Compare a report with our estimate: the first few of a model, then some."""
+        count = self._reports.get(call.key, 0) + 1
+        if count > 1 or len(self._reports) < MODELS_MAX:
+            self._reports[call.key] = count
+        if count <= LEARNED_FIRST or count % LEARNED_EVERY == 0:
+            estimated = turn_tokens(call.asked)
+            model = call.asked.model
+            self.estimator.learn(model, estimated=estimated, reported=spent.input_tokens)
 
 
 class _Call:
@@ -186,6 +201,7 @@ class _Call:
     def __init__(self, route: Route, turn: Turn, attempt: int) -> None:
         self.route = route
         self.turn = turn
+        self.asked = turn  # under the name the caller used
         self.attempt = attempt
         self.key = (route.name, turn.model)
         self.outcome = "abandoned"

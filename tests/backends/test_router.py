@@ -199,6 +199,17 @@ async def test_a_turn_without_usage_gets_an_estimate_and_reported_usage_is_kept(
     assert sum(isinstance(delta, Spent) for delta in await deltas_of(rig, "cached")) == 2
 
 
+@pytest.mark.requirement("chat:estimate:learns")
+async def test_reports_teach_the_estimator_under_the_callers_name() -> None:
+    rig = Rig(route(rename={"m": "cached"}))
+    turn = asked("m")
+    plain = rig.router.estimator.input(turn)
+    for _ in range(20):
+        await deltas_of(rig, "m")
+    assert plain != 20 and rig.router.estimator.factor("cached") == 1.0
+    assert rig.router.estimator.input(turn) == 20, "what the script reports at its end"
+
+
 @pytest.mark.requirement("chat:route:closing")
 async def test_closing_closes_the_backends_stream_at_once() -> None:
     closed: list[str] = []

@@ -115,8 +115,7 @@ REQUIREMENTS = {
         "Closing reaches the backend at once; a failed start closes what was opened.",
     ),
     "chat:route:fallback": Requirement(
-        "issue §5",
-        "When one route fails before its first word the next one answers; the telling failure counts.",
+        "issue §5", "After a failure before its first word the next route answers."
     ),
     "chat:route:models": Requirement("issue §3", "Models are listed under the names callers use."),
     "chat:route:no-end": Requirement("house.md §4.6", "An answer that has no end is a failure."),
