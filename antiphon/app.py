@@ -71,7 +71,8 @@ class App:
         self._engine: EngineChanged | None = None
         self.observe.subscribe(self._watch_engine)
         self.store: Store = _named(STORE)(config.store.path, observe=self.observe)
-        self.backend: Backend = _router(config, self.observe)
+        router = _router(config, self.observe)
+        self.backend: Backend = router
         self.runs = Runs(
             backend=self.backend,
             store=self.store,
@@ -79,6 +80,7 @@ class App:
             observe=self.observe,
             settings=config.runs,
             retention_ms=config.store.retention_ms,
+            estimator=router.estimator,
         )
         self._in_flight = 0
         self._drained = asyncio.Event()

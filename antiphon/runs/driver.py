@@ -44,7 +44,8 @@ _SHORTENINGS_MAX = 8
 
 
 class Runs:
-    """Starts responses; one per process. ``retention_ms`` None keeps them for ever."""
+    """Starts responses; one per process. ``retention_ms`` None keeps them for ever;
+    ``estimator`` counts tokens where the backend cannot."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Runs:
         settings: RunSettings,
         retention_ms: int | None,
         observe: Observe = nobody,
+        estimator: Estimator | None = None,
     ) -> None:
         self.backend = backend
         self.store = store
@@ -62,7 +64,7 @@ class Runs:
         self.settings = settings
         self.observe = observe
         self.retention_ms = retention_ms
-        self._estimator = Estimator()
+        self._estimator = estimator or Estimator()
         self._last_words: set[asyncio.Task[Any]] = set()
 
     async def create(
