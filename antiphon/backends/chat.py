@@ -160,12 +160,13 @@ class Chat:
         """The turn's deltas; a plain JSON answer comes as one batch."""
         reply = await self._ask(turn)
         reader = self.reader(turn)
-        events = Events()
-        chunks = reply.chunks()
+        chunks: AsyncIterator[bytes] | None = None
         try:
             if not _is_stream(reply, turn):
                 yield reader.whole(await reply.read())
                 return
+            events = Events()
+            chunks = reply.chunks()
             async for data in chunks:
                 if batch := reader.batch(events.feed(data)):
                     yield batch
@@ -177,7 +178,7 @@ class Chat:
             if reader.failure is not None:
                 raise reader.failure
         finally:
-            if reader.over:
+            if chunks is not None and reader.over:
                 await _drain(chunks)
             await reply.close()
 

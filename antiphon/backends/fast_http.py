@@ -412,6 +412,7 @@ class _Connection(asyncio.Protocol):
 
     def _release(self, answer: _Answer, *, keep: bool) -> None:
         """The message is complete: the connection is free, whoever reads the answer when."""
+        self.resume(answer)
         self._answer = None
         answer.finish()
         whole = keep and self.transport.get_write_buffer_size() == 0

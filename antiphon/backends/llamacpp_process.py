@@ -20,7 +20,7 @@ from msgspec import Struct
 from antiphon.backends import llamacpp_child
 from antiphon.backends.llamacpp_probe import ELSEWHERE, openmp_remedy
 from antiphon.errors import RemoteError
-from antiphon.observe import EngineChanged, Observe
+from antiphon.observe import Broke, EngineChanged, Observe
 
 READY_SECONDS_MAX = 120.0
 """How long a turn waits for a child that is still loading."""
@@ -37,6 +37,7 @@ STOP_SECONDS = 2.0
 
 _TAIL_BYTES = 2048
 _pause = asyncio.sleep
+_ILLEGAL_INSTRUCTION = frozenset((-signal.SIGILL, 0xC000001D))  # POSIX, Windows
 _CACHE_RAM_MIB = 256
 
 
@@ -93,6 +94,7 @@ class Child:
     def start(self) -> None:
         """Begins in the background. Called once, inside the running loop."""
         self._watch = asyncio.create_task(self._live(), name="llamacpp")
+        self._watch.add_done_callback(self._stopped)
 
     def fail(self, reason: str) -> None:
         """There will be no child: everybody who waits hears why."""
@@ -126,6 +128,12 @@ class Child:
         if self._address is None:
             raise RemoteError(self._failure, status=503, code="engine_unavailable")
         return self._address
+
+    def _stopped(self, watch: asyncio.Task[None]) -> None:
+        error = None if watch.cancelled() else watch.exception()
+        if error is not None:
+            self._observe(Broke("engine", error))
+            self.fail("The embedded engine is no longer watched; the server's log says why.")
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
@@ -202,12 +210,19 @@ class Child:
             said = words or answer.error
             name = self.launch.model.name
             return _End(f"The model {name} cannot be loaded: {said}. {ELSEWHERE}", False, True)
-        if code == -signal.SIGILL:
+        if code in _ILLEGAL_INSTRUCTION:
             reason = "llama.cpp uses instructions that this processor does not have"
             return _End(f"The embedded engine cannot run here: {reason}. {ELSEWHERE}", False, True)
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        how = f"by {_signal_name(-code)}" if code < 0 else f"with code {code}"
         said = f": {words}" if words else ""
         return _End(f"The embedded engine ended {how}{said}.", bool(answer.url))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _import_problem(error: str) -> str:

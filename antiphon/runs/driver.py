@@ -204,14 +204,15 @@ class Live:
                 events = first + await self._step()
                 first = []
                 if self._run.over:
-                    await self._runs.finish(self._end())
+                    await self._end()
                     yield events + self._run.conclude(unstored=self._unstored)
                     return
                 if events:
                     yield events
         except (asyncio.CancelledError, GeneratorExit):
             if not self._run.over:
-                await self._runs.finish(self._cancelled())
+                self._run.cancel()
+                await self._end()
             raise
         finally:
             await self._stop()
@@ -271,19 +272,23 @@ class Live:
 
     # -- the end ----------------------------------------------------------------------------
 
-    async def _cancelled(self) -> None:
-        self._run.cancel()
-        await self._end()
-
     async def _end(self) -> None:
         """Store the response if the request wants it, and say that it is over."""
+        if self.response.store:
+            await self._runs.finish(self._store())
+        else:
+            self._tell()
+
+    async def _store(self) -> None:
+        try:
+            await self._runs.store.save(self._row())
+        except AntiphonError as error:
+            self._runs.observe(Broke("store", error, self.response.id))
+            self._unstored = "The response was made but could not be stored."
+        self._tell()
+
+    def _tell(self) -> None:
         response = self.response
-        if response.store:
-            try:
-                await self._runs.store.save(self._row())
-            except AntiphonError as error:
-                self._runs.observe(Broke("store", error, response.id))
-                self._unstored = "The response was made but could not be stored."
         now = self._context.clock()
         first = self._first_delta_ms
         usage = response.usage

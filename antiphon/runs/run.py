@@ -114,7 +114,7 @@ class Run:
             raise LocalProtocolError("a batch came after the end of the run")
         finish: Finish | None = None
         content: Sequence[Delta] = deltas
-        if any(type(delta) in _CONTROL for delta in deltas):
+        if not _CONTROL.isdisjoint(map(type, deltas)):
             content = [delta for delta in deltas if type(delta) not in _CONTROL]
             for delta in deltas:
                 if isinstance(delta, Spent):

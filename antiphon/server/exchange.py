@@ -217,8 +217,9 @@ class Exchange:
             )
 
     def _end_presence(self) -> None:
-        if self._presence is not None:
-            self._presence.stop()
+        presence, self._presence = self._presence, None  # each knows the other: a cycle
+        if presence is not None:
+            presence.stop()
 
     def _common(self, content_type: bytes) -> Headers:
         milliseconds = (self.deps.seconds() - self._started_at) * 1000

@@ -49,7 +49,7 @@ def frames(group: Sequence[Event]) -> bytes:
         parts += (_PREFIXES[type(event)], _encode(event), b"\n\n")
     joined = b"".join(parts)
     # Readers that split text into lines the Unicode way would cut an event here.
-    if b"\xe2\x80" in joined or b"\xc2\x85" in joined:
+    if not joined.isascii() and (b"\xe2\x80" in joined or b"\xc2\x85" in joined):
         for separator, escape in _SEPARATORS:
             joined = joined.replace(separator, escape)
     return joined

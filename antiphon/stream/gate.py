@@ -17,7 +17,6 @@ from antiphon.errors import LocalProtocolError
 from antiphon.stream.fold import Fold, OpenItem
 from antiphon.stream.grammar import ITEMS, LIFE, NEW, OVER, PART_OF_DELTA, RUNNING
 from antiphon.types.events import (
-    ContentPartAdded,
     ContentPartDone,
     Event,
     Lifecycle,
@@ -94,22 +93,19 @@ class Gate:
 
     def _agree(self, event: Any, item: OpenItem) -> None:
         """Ids, part numbers and part kinds must be those of the open item."""
-        if isinstance(event, OutputItemDone):
-            return
+        kind = PART_OF_DELTA.get(type(event))  # asked first: nearly every event is a delta
+        if kind is None:
+            if isinstance(event, OutputItemDone):
+                return
+            if isinstance(event, ContentPartDone):
+                kind = str(event.part.__struct_config__.tag)
         if event.item_id != item.id:
             raise self._illegal(event, f"open item is {item.id}")
         if not isinstance(event, PartEvent):
             return
         if event.content_index != item.parts:
             raise self._illegal(event, f"open part is {item.parts}")
-        if isinstance(event, ContentPartAdded):
-            return
-        kind = (
-            str(event.part.__struct_config__.tag)
-            if isinstance(event, ContentPartDone)
-            else PART_OF_DELTA[type(event)]
-        )
-        if kind != item.part:
+        if kind is not None and kind != item.part:
             raise self._illegal(event, f"open part is {item.part}")
 
     def _illegal(self, event: Event, why: str) -> LocalProtocolError:
