@@ -21,9 +21,9 @@ class Capabilities(Struct, frozen=True):
     """What a model behind a backend does by itself.
 
     ``json_schema``, ``strict_tools``, ``grammar``, ``tool_choice``:
-      ``enforced`` – constrained decoding, the output cannot break it;
-      ``asked``    – passed on, may be broken, so the run checks and asks again;
-      ``none``     – not even passed on; the run states it in words, checks and asks again.
+      ``enforced``: constrained decoding, the output cannot break it;
+      ``asked``   : passed on, may be broken, so the run checks and asks again;
+      ``none``    : not even passed on; the run states it in words, checks and asks again.
     ``images``: image parts are understood. ``logprobs``: token log probabilities are returned.
     ``context_tokens``: the window, when known.
     """

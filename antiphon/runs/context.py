@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from antiphon.backends.base import Backend, Capabilities, Turn
 from antiphon.config import RunSettings
@@ -50,8 +51,9 @@ class Context(Struct, kw_only=True):
     """One response to be made.
 
     ``response`` is its skeleton, ``turn`` the first model call, ``brought`` the JSON array of
-    new input items to be stored, ``new`` how many items of the turn are new in this request,
-    ``downgrades`` the parameters that were accepted but are not fully honoured.
+    new input items to be stored (empty if nothing will be), ``new`` how many items of the turn
+    are new in this request, ``downgrades`` the parameters that were accepted but are not fully
+    honoured.
     """
 
     project: str
@@ -89,6 +91,8 @@ async def resolve(
     choice = open_choice(asked.tool_choice, tools)
     format = _format(asked)
     demands = _demands(asked, tools, choice, format, able)
+    if settings.raw_reasoning == "none":
+        demands = replace(demands, no_thoughts=True)
     response_id = ids.mint("resp")
     item_ids = ItemIds(response_id)
     past: list[Item] = []
@@ -118,7 +122,7 @@ async def resolve(
         ids=item_ids,
         clock=ids.clock,
         call_ids=history.call_ids(items),
-        brought=encode(brought.raw),
+        brought=b"[]" if asked.store is False else encode(brought.raw),
         new=len(brought.items),
         started_ms=started,
         downgrades=_downgrades(asked, items),

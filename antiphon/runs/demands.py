@@ -10,7 +10,6 @@ Checks are compiled once per distinct schema or grammar and kept (an LRU of ``_C
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError
+from antiphon.runs.schemas import SchemaCheck, compiled, loaded
 from antiphon.types.tools import (
     AllowedTools,
     CustomTool,
@@ -48,6 +48,7 @@ class Demands(Struct, frozen=True):
     ``text``: the final text. ``arguments``: the arguments of a call, by tool name.
     ``callable``: the tools that may be called (a call of any other is suppressed).
     ``must_call``: at least one call. ``one_call``: at most one call per turn.
+    ``no_thoughts``: raw reasoning is not shown (``runs.raw_reasoning = "none"``).
     """
 
     text: Check | None = None
@@ -55,28 +56,7 @@ class Demands(Struct, frozen=True):
     callable: frozenset[str] = frozenset()
     must_call: bool = False
     one_call: bool = False
-
-
-class SchemaCheck:
-    """The text is JSON that validates against a JSON Schema (draft 2020-12)."""
-
-    def __init__(self, schema: dict[str, Any]) -> None:
-        from jsonschema import Draft202012Validator
-
-        self._validator = Draft202012Validator(schema)
-
-    def problem(self, text: str) -> str | None:
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            return f"it is not valid JSON ({error})"
-        from jsonschema.exceptions import best_match
-
-        worst = best_match(self._validator.iter_errors(value))
-        if worst is None:
-            return None
-        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in worst.absolute_path)
-        return f"at ${where}: {worst.message}"[:_PROBLEM_LENGTH_MAX]
+    no_thoughts: bool = False
 
 
 class ObjectCheck:
@@ -84,9 +64,11 @@ class ObjectCheck:
 
     def problem(self, text: str) -> str | None:
         try:
-            value = json.loads(text)
+            value = loaded(text)
         except ValueError as error:
             return f"it is not valid JSON ({error})"
+        except RecursionError:
+            return "it is nested too deeply"
         return None if isinstance(value, dict) else "it is JSON, but not an object"
 
 
@@ -113,19 +95,6 @@ class GrammarCheck:
 
 
 @lru_cache(_CACHE)
-def _schema_check(schema: bytes) -> SchemaCheck | str:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
-    decoded = msgspec.json.decode(schema)
-    try:
-        Draft202012Validator.check_schema(decoded)
-    except SchemaError as error:
-        return str(error.message)[:_PROBLEM_LENGTH_MAX]
-    return SchemaCheck(decoded)
-
-
-@lru_cache(_CACHE)
 def _grammar_check(syntax: Literal["lark", "regex"], definition: str) -> GrammarCheck | str:
     from llguidance import LLMatcher, grammar_from
 
@@ -135,7 +104,7 @@ def _grammar_check(syntax: Literal["lark", "regex"], definition: str) -> Grammar
 
 def schema_check(schema: dict[str, Any], *, param: str, code: str) -> SchemaCheck:
     """Compile a schema. Raises ``ClientError`` if it is not a valid JSON Schema."""
-    check: SchemaCheck | str = _schema_check(msgspec.json.encode(schema))
+    check = compiled(msgspec.json.encode(schema))
     if isinstance(check, str):
         raise ClientError(f"Invalid schema for '{param}': {check}", code=code, param=param)
     return check
@@ -171,9 +140,11 @@ class ObjectOrAny:
 
     def problem(self, text: str) -> str | None:
         try:
-            json.loads(text)
+            loaded(text)
         except ValueError as error:
             return f"it is not valid JSON ({error})"
+        except RecursionError:
+            return "it is nested too deeply"
         return None
 
 

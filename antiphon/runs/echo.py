@@ -8,7 +8,7 @@ from typing import Any, Literal
 from antiphon.types.base import UNSET
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
-from antiphon.types.tools import CustomTool, Format, TextInput, Tool
+from antiphon.types.tools import CustomTool, Format, JsonSchemaFormat, TextInput, Tool
 
 Flavour = Literal["openai", "azure"]
 
@@ -46,7 +46,7 @@ def skeleton(
         prompt_cache_options=_cache_options(asked),
         user=asked.user,
         reasoning=_reasoning(asked),
-        text={"format": format, "verbosity": verbosity(asked) or "medium"},
+        text={"format": _format(format), "verbosity": verbosity(asked) or "medium"},
         tool_choice=choice,
         tools=[_echoed(tool) for tool in tools],
         metadata=asked.metadata or {},
@@ -58,6 +58,19 @@ def verbosity(asked: CreateResponse) -> str | None:
     """``text.verbosity``, or its top-level alias."""
     inner = asked.text.verbosity if asked.text is not None else None
     return inner or asked.verbosity
+
+
+def _format(format: Format) -> Any:
+    """A schema format with all its keys: strict readers want ``description`` and ``strict``."""
+    if not isinstance(format, JsonSchemaFormat):
+        return format
+    return {
+        "type": "json_schema",
+        "name": format.name,
+        "description": format.description,
+        "schema": format.schema,
+        "strict": format.strict is True,
+    }
 
 
 def _or(value: Any, default: Any) -> Any:

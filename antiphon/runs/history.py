@@ -35,11 +35,14 @@ from antiphon.types.items import (
     ItemReference,
     Message,
     Opaque,
+    Reasoning,
 )
 
 _CALLS = FunctionCall | CustomToolCall
 _OUTPUTS = FunctionCallOutput | CustomToolCallOutput
 _WITHOUT_STATUS = frozenset({"item_reference", "compaction", "mcp_list_tools"})
+_KEEP_NULL = object()
+"""No value is this one. Null means something in items we do not interpret."""
 
 
 class Brought(Struct):
@@ -96,20 +99,51 @@ async def bring(
     if len(keep) != len(items):
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
-    return Brought(raw=[_normal(*pair, ids) for pair in zip(raw, items, strict=True)], items=items)
+    taken = set(_by_id(past))
+    pairs = zip(raw, items, strict=True)
+    return Brought(raw=[_normal(*pair, ids, taken) for pair in pairs], items=items)
 
 
-def _normal(raw: dict[str, Any], item: Item, ids: ItemIds) -> dict[str, Any]:
-    """The item as it is stored and listed: typed, with an id, a status and content parts."""
+def _normal(raw: dict[str, Any], item: Item, ids: ItemIds, taken: set[str]) -> dict[str, Any]:
+    """The item as it is stored and listed: typed, with an id, a status and content parts.
+
+    An id that is ``taken`` by an earlier item is replaced: lists are paged by id.
+    """
     kind = raw.get("type") or str(item.__struct_config__.tag)
-    normal = {"id": raw.get("id") or ids.mint(ID_PREFIX.get(kind, "item")), "type": kind}
+    id = raw.get("id")
+    if not id or id in taken:
+        id = ids.mint(ID_PREFIX.get(kind, "item"))
+    taken.add(id)
+    normal = {"id": id, "type": kind}
     if kind not in _WITHOUT_STATUS:
         normal["status"] = raw.get("status") or "completed"
-    normal.update({key: value for key, value in raw.items() if key not in normal})
-    if isinstance(item, Message) and isinstance(item.content, str):
-        part: Any = OutputText if item.role == "assistant" else InputText
-        normal["content"] = [msgspec.to_builtins(part(text=item.content))]
+    null = _KEEP_NULL if isinstance(item, Opaque) else None
+    normal.update({k: v for k, v in raw.items() if k not in normal and v is not null})
+    match item:
+        case Message(content=str(text), role=role):
+            part: Any = OutputText if role == "assistant" else InputText
+            normal["content"] = [msgspec.to_builtins(part(text=text))]
+        case Message(role=role):
+            normal["content"] = [_normal_part(part, role) for part in raw["content"]]
+        case FunctionCallOutput(output=list()) | CustomToolCallOutput(output=list()):
+            normal["output"] = [_normal_part(part, "user") for part in raw["output"]]
+        case Reasoning():
+            normal.setdefault("summary", [])
     return normal
+
+
+def _normal_part(raw: dict[str, Any], role: str) -> dict[str, Any]:
+    """A content part as strict readers expect it: text of the kind its role has, no nulls where
+    a key may be left out, the defaults the API promises."""
+    part = {key: value for key, value in raw.items() if value is not None}
+    if part["type"] in ("text", "input_text", "output_text"):
+        part["type"] = "output_text" if role == "assistant" else "input_text"
+    match part["type"]:
+        case "output_text":
+            part.setdefault("annotations", [])
+        case "input_image":
+            part.setdefault("detail", "auto")
+    return part
 
 
 # References -------------------------------------------------------------------------------
@@ -122,7 +156,7 @@ async def _resolved(
     store: Responses,
     project: str,
 ) -> list[dict[str, Any]]:
-    known = {item.id: item for item in past if given(getattr(item, "id", None))}  # type: ignore[union-attr]
+    known = _by_id(past)
     resolved: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         if not isinstance(item, ItemReference):
@@ -172,10 +206,10 @@ def _unrepeated(items: Sequence[Item]) -> list[int]:
 
 def _new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
     """Indexes of the items that are not a retelling of the history."""
-    ids = {item.id for item in past if given(getattr(item, "id", None))}  # type: ignore[union-attr]
+    known = _by_id(past)
     marks = {(type(item), item.call_id) for item in past if isinstance(item, _CALLS | _OUTPUTS)}
     retold = [
-        (given(getattr(item, "id", None)) and item.id in ids)  # type: ignore[union-attr]
+        _is_same(item, known.get(getattr(item, "id", None) or ""))
         or (isinstance(item, _CALLS | _OUTPUTS) and (type(item), item.call_id) in marks)
         for item in items
     ]
@@ -187,6 +221,18 @@ def _new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
             retold[index] = retold[index] or (isinstance(item, Message) and _wording(item) in said)
     keep = set(_unrepeated(items))
     return [index for index, again in enumerate(retold) if not again and index in keep]
+
+
+def _is_same(item: Item, known: Item | None) -> bool:
+    """Whether it is the item of the history that has its id. Ids callers make up may come again
+    with other words: that is a new message, not a retelling."""
+    if isinstance(item, Message) and isinstance(known, Message):
+        return _wording(item) == _wording(known)
+    return known is not None
+
+
+def _by_id(items: Sequence[Item]) -> dict[str, Item]:
+    return {item.id: item for item in items if given(getattr(item, "id", None))}  # type: ignore[union-attr,misc]
 
 
 def _wording(message: Message) -> tuple[str, str]:

@@ -69,7 +69,7 @@ class Run:
 
     def __init__(self, context: Context, *, attempts: int = 3) -> None:
         self.context = context
-        self.cuts = Cuts() if context.turn.live else None
+        self.cuts = Cuts() if context.turn.live and context.response.store else None
         self._gate = Gate(context.response)
         ids: ItemIds = context.ids
         self._composer = Composer(

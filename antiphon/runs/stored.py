@@ -56,8 +56,7 @@ async def retrieve(
     if _LOGPROBS not in include and b'"logprobs":' in row.output:
         response["output"] = msgspec.json.decode(row.output)
         for item in response["output"]:
-            for part in item.get("content") or ():
-                part.pop("logprobs", None)
+            _hide_logprobs(item)
     if flavour == "azure":
         response["content_filters"] = []
     else:
@@ -109,9 +108,11 @@ async def input_items(
             raise ClientError(f"No item with id '{after[:80]}' in this list.", param="after")
         start = at + 1
     data = items[start : start + limit]
-    if _IMAGE_URL not in include:
-        for item in data:
+    for item in data:
+        if _IMAGE_URL not in include:
             _hide_images(item)
+        if _LOGPROBS not in include:
+            _hide_logprobs(item)
     page = Page(
         data=data,
         first_id=data[0]["id"] if data else None,
@@ -119,6 +120,13 @@ async def input_items(
         has_more=start + limit < len(items),
     )
     return encode(page)
+
+
+def _hide_logprobs(item: dict[str, Any]) -> None:
+    content = item.get("content")
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict):
+            part.pop("logprobs", None)
 
 
 def _hide_images(item: dict[str, Any]) -> None:

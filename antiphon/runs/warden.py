@@ -13,9 +13,12 @@ is ``muted``, only its calls count.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from antiphon.runs.demands import Demands
 from antiphon.stream.deltas import CallArguments, CallStart, Declined, Delta, Text, Thought
+
+_TEXT = frozenset({Text})
 
 
 class Warden:
@@ -31,9 +34,13 @@ class Warden:
         self._wrote = False
         self._declined = False
         self._strips = demands.text is not None
+        self._text_passes = not (muted or self._strips)
 
     def admit(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """The part of a batch that may be composed now (``Spent`` and ``Finish`` excluded)."""
+        if self._text_passes and not self._holding and _TEXT.issuperset(map(type, deltas)):
+            self._wrote = self._wrote or any(delta.text for delta in cast("Sequence[Text]", deltas))
+            return deltas
         passed: list[Delta] = []
         for delta in deltas:
             if self._welcome(delta):
@@ -52,7 +59,8 @@ class Warden:
             return delta.index in self._accepted
         if isinstance(delta, Declined):
             self._declined = True
-        return not (self._muted and isinstance(delta, Thought))
+        silent = self._muted or self._demands.no_thoughts
+        return not (silent and isinstance(delta, Thought))
 
     def _accepts(self, call: CallStart) -> bool:
         if call.name not in self._demands.callable:

@@ -7,6 +7,9 @@ from tests.requirements.base import Requirement
 _ISSUE = "issue §3"
 
 REQUIREMENTS = {
+    "runs:reasoning:policy": Requirement(
+        "api-surface §15", "The operator decides whether raw reasoning is shown."
+    ),
     "runs:object:golden": Requirement(
         "issue §3, api-surface §3.2", "The Response object has exactly the documented keys."
     ),

@@ -172,3 +172,12 @@ async def test_a_model_without_tools_refuses_them() -> None:
     asked = CreateResponse(model="m", input="x")
     with pytest.raises(ClientError):
         _demands(asked, [FunctionTool(name="f")], "auto", TextFormat(), Capabilities(tools=False))
+
+
+@pytest.mark.requirement("runs:reasoning:policy")
+async def test_raw_reasoning_is_shown_or_not_by_policy() -> None:
+    async with rig() as r:
+        assert [item.status for item in (await r.create("reasoning")).output] == ["completed"] * 2
+    async with rig(raw_reasoning="none") as r:
+        made = await r.create("reasoning")
+        assert [type(item).__name__ for item in made.output] == ["OutputMessage"]

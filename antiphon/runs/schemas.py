@@ -1,0 +1,252 @@
+"""JSON Schemas that callers send, compiled so that checking with them is safe.
+
+A schema is a stranger's program. A ``$ref`` may name an address inside our network, a pattern may
+take years to match a short text, a definition may refer to itself for ever. So references stay
+inside the document, patterns are matched in linear time, and the work of one check is bounded.
+What cannot be had under these rules is refused when the request comes in, not when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+_CACHE = 128
+_PROBLEM_LENGTH_MAX = 300
+_REFERENCES_FOLLOWED_MAX = 20_000
+_DATA = frozenset({"const", "enum", "default", "examples"})
+"""Keywords whose values are data: a ``$ref`` or ``pattern`` in them means nothing."""
+_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords whose values are schemas by name: a name in them is no keyword."""
+
+
+class Unusable(ValueError):
+    """The schema cannot be checked with; the message says why."""
+
+
+class _TooMuch(Exception):
+    """A check followed more references than any honest schema needs."""
+
+
+_references_left: ContextVar[list[int]] = ContextVar("references left in this check")
+
+
+class SchemaCheck:
+    """The text is JSON that validates against a JSON Schema (draft 2020-12).
+
+    Raises ``Unusable``.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+        from referencing.jsonschema import EMPTY_REGISTRY
+
+        _references_left.set([_REFERENCES_FOLLOWED_MAX])
+        try:
+            Draft202012Validator.check_schema(schema)
+            _look_through(schema)
+            self._validator = _validator()(schema, registry=EMPTY_REGISTRY)
+            self._validator.is_valid(None)
+        except SchemaError as error:
+            raise Unusable(error.message) from None
+        except (RecursionError, _TooMuch):
+            raise Unusable("it is nested too deeply, or refers to itself without end") from None
+
+    def problem(self, text: str) -> str | None:
+        """What is wrong with ``text``, in words a model can act on, or None."""
+        from jsonschema.exceptions import best_match
+
+        _references_left.set([_REFERENCES_FOLLOWED_MAX])
+        try:
+            worst = best_match(self._validator.iter_errors(loaded(text)))
+        except ValueError as error:
+            return f"it is not valid JSON ({error})"
+        except (RecursionError, _TooMuch):
+            return "it is nested too deeply"
+        if worst is None:
+            return None
+        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in worst.absolute_path)
+        return f"at ${where}: {worst.message}"[:_PROBLEM_LENGTH_MAX]
+
+
+@lru_cache(_CACHE)
+def compiled(schema: bytes) -> SchemaCheck | str:
+    """The check for a schema given as JSON, or why there can be none."""
+    try:
+        return SchemaCheck(msgspec.json.decode(schema))
+    except Unusable as error:
+        return str(error)[:_PROBLEM_LENGTH_MAX]
+
+
+def loaded(text: str) -> Any:
+    """The JSON value of a text. ``NaN`` and ``Infinity``, which Python reads, are no JSON.
+
+    Raises ``ValueError``, or ``RecursionError``.
+    """
+    return json.loads(text, parse_constant=_not_json)
+
+
+def _not_json(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+# Patterns ---------------------------------------------------------------------------------
+
+
+class _Pattern:
+    """A regular expression matched in linear time. Raises ``Unusable``."""
+
+    def __init__(self, pattern: str) -> None:
+        try:
+            from llguidance import LLMatcher, LLTokenizer, grammar_from
+        except ImportError:
+            raise Unusable("patterns cannot be checked on this platform") from None
+        string = json.dumps({"type": "string", "pattern": pattern})
+        self._grammar = grammar_from("json_schema", string)
+        self._tokenizer = LLTokenizer("byte")
+        problem: str = LLMatcher.validate_grammar(self._grammar)
+        if problem:
+            raise Unusable(
+                f"the pattern {pattern!r} cannot be matched in linear time (look-around and "
+                f"backreferences cannot): {problem.splitlines()[-1]}"
+            )
+
+    def found_in(self, text: str) -> bool:
+        from llguidance import LLMatcher
+
+        written = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+        matcher = LLMatcher(self._tokenizer, self._grammar)
+        tokens = self._tokenizer.tokenize_str(written)
+        taken: int = matcher.try_consume_tokens(tokens)
+        return taken == len(tokens) and bool(matcher.is_accepting())
+
+
+@lru_cache(4 * _CACHE)
+def _pattern(pattern: str) -> _Pattern:
+    return _Pattern(pattern)
+
+
+# The validator ----------------------------------------------------------------------------
+
+
+@lru_cache(1)
+def _validator() -> Any:
+    """Draft 2020-12 with our own matching of patterns."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    own = {
+        "$ref": _follow,
+        "$dynamicRef": _follow_dynamic,
+        "pattern": _check_pattern,
+        "patternProperties": _check_pattern_properties,
+        "additionalProperties": _check_additional_properties,
+    }
+    return extend(Draft202012Validator, own)
+
+
+def _follow(validator: Any, reference: str, value: Any, schema: Any) -> Any:
+    return _counted("$ref", validator, reference, value, schema)
+
+
+def _follow_dynamic(validator: Any, reference: str, value: Any, schema: Any) -> Any:
+    return _counted("$dynamicRef", validator, reference, value, schema)
+
+
+def _counted(word: str, validator: Any, reference: str, value: Any, schema: Any) -> Any:
+    from jsonschema import Draft202012Validator
+
+    left = _references_left.get()
+    left[0] -= 1
+    if left[0] < 0:
+        raise _TooMuch
+    return Draft202012Validator.VALIDATORS[word](validator, reference, value, schema)
+
+
+def _check_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, str) and not _pattern(pattern).found_in(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _check_pattern_properties(
+    validator: Any, patterns: dict[str, Any], value: Any, schema: Any
+) -> Iterator[Any]:
+    for pattern, inner in patterns.items() if isinstance(value, dict) else ():
+        for name, member in value.items():
+            if _pattern(pattern).found_in(name):
+                yield from validator.descend(member, inner, path=name, schema_path=pattern)
+
+
+def _check_additional_properties(
+    validator: Any, inner: Any, value: Any, schema: Any
+) -> Iterator[Any]:
+    from jsonschema.exceptions import ValidationError
+
+    if not isinstance(value, dict):
+        return
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    extra = [
+        name
+        for name in value
+        if name not in known and not any(_pattern(p).found_in(name) for p in patterns)
+    ]
+    if inner is False and extra:
+        names = ", ".join(map(repr, extra))
+        yield ValidationError(f"Additional properties are not allowed ({names})")
+    elif isinstance(inner, dict):
+        for name in extra:
+            yield from validator.descend(value[name], inner, path=name)
+
+
+# Looking through --------------------------------------------------------------------------
+
+
+def _look_through(schema: dict[str, Any]) -> None:
+    """Compile every pattern and resolve every reference. Raises ``Unusable``."""
+    from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
+
+    root = EMPTY_REGISTRY.resolver_with_root(DRAFT202012.create_resource(schema))
+    waiting: list[tuple[Any, Any]] = [(schema, root)]
+    while waiting:
+        value, resolver = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(inner, resolver) for inner in value]
+        if not isinstance(value, dict):
+            continue
+        if value is not schema and isinstance(value.get("$id"), str):
+            resolver = resolver.in_subresource(DRAFT202012.create_resource(value))
+        _look_at(value, resolver)
+        for word, inner in value.items():
+            if word in _NAMED and isinstance(inner, dict):
+                waiting += [(named, resolver) for named in inner.values()]
+            elif word not in _DATA:
+                waiting.append((inner, resolver))
+
+
+def _look_at(schema: dict[str, Any], resolver: Any) -> None:
+    from referencing.exceptions import Unresolvable
+
+    for word in ("$ref", "$dynamicRef"):
+        if isinstance(reference := schema.get(word), str):
+            try:
+                resolver.lookup(reference)
+            except (Unresolvable, ValueError):
+                raise Unusable(
+                    f"the reference {reference!r} leads nowhere; references must stay inside the "
+                    "schema"
+                ) from None
+    if isinstance(pattern := schema.get("pattern"), str):
+        _pattern(pattern)
+    if isinstance(patterns := schema.get("patternProperties"), dict):
+        for pattern in patterns:
+            _pattern(pattern)
+        if "unevaluatedProperties" in schema:
+            raise Unusable("patternProperties and unevaluatedProperties cannot stand together")

@@ -1,0 +1,173 @@
+"""Writes ``docs/reference/differences.md``: what differs from the hosted API.
+
+The second half comes from the requirements that have a ``divergence``; the first half is the list
+below: what a caller who knows the hosted API should know. A test fails when the page is not what
+``page()`` says; ``python docs/differences.py`` writes it again.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reference" / "differences.md"
+
+HEAD = """\
+# Differences from the hosted API
+
+What a caller who knows OpenAI's or Azure's service should know. What is missing so far is refused
+with a precise error; the list of it is in the README under "What works". This page is about what
+is there and is different on purpose.
+"""
+
+DIFFERENT = [
+    (
+        "What cannot be honoured",
+        "honoured",
+        "refused, or named in the header `x-antiphon-downgrades`",
+        "nothing is ignored silently",
+    ),
+    (
+        "Penalties, `reasoning.effort`, `verbosity`, cache and safety hints",
+        "honoured",
+        "passed on where the model server has a field for them, the effort as the nearest it knows",
+        "model servers differ",
+    ),
+    (
+        "`strict` left out on a function",
+        "tried as strict",
+        "`true` only if the backend enforces it; the response says which",
+        "not every backend can",
+    ),
+    (
+        "Schemas, grammars, tool choices",
+        "constrained decoding",
+        "the same where the backend can; else checked, and the model asked again",
+        "any chat model may be behind this",
+    ),
+    (
+        "Text held to a format that is not enforced",
+        "streams piece by piece",
+        "is held back until it is known to be valid, then streams at once",
+        "what was sent cannot be taken back",
+    ),
+    (
+        "Reasoning",
+        "summaries; raw reasoning is not shown",
+        "raw reasoning as `content` of the reasoning item; summaries are a reported downgrade",
+        "open models show theirs",
+    ),
+    (
+        "`reasoning.encrypted_content`",
+        "sealed reasoning",
+        "accepted, a reported downgrade",
+        "nothing is sealed yet",
+    ),
+    (
+        "`stream=true` on retrieve",
+        "background responses, for some minutes",
+        "every stored response, as long as it is kept",
+        "events are spelled from what is stored",
+    ),
+    (
+        "End of a stream",
+        "the connection closes",
+        "`data: [DONE]`, then the connection closes or is reused",
+        "Open Responses requires it, the official clients accept it",
+    ),
+    (
+        "A caller who leaves",
+        "not documented",
+        "the model call stops; the stored response is `cancelled`",
+        "nobody pays for what nobody reads",
+    ),
+    (
+        "`service_tier`",
+        "chosen",
+        "always `default`",
+        "there are no tiers",
+    ),
+    (
+        "Token counts",
+        "exact",
+        "the model server's; an estimate where it reports none, or cannot count beforehand",
+        "not every server tells",
+    ),
+    (
+        "Unknown parameters",
+        "400",
+        "400; `client_metadata`, which real clients send, is accepted",
+        "a misspelt parameter must not be ignored",
+    ),
+    (
+        "A penalty, `verbosity` at the top level",
+        "not in every version of the API",
+        "accepted; penalties are always in the response",
+        "Open Responses requires them",
+    ),
+    (
+        "`created_at`",
+        "whole seconds, typed as a float by the client",
+        "an integer",
+        "Open Responses rejects floats",
+    ),
+    (
+        "File input",
+        "data, uploaded files, URLs; many formats",
+        "data only; PDF and text",
+        "a server that fetches URLs can be sent anywhere",
+    ),
+    (
+        "Content filters (Azure)",
+        "results for prompt and answer",
+        "`content_filters` is there and empty",
+        "no filter runs here",
+    ),
+    (
+        "Regions and versions (Azure)",
+        "decide what is there",
+        "everything everywhere, unless `azure.emulate` is set",
+        "a development server should not lack what it can do",
+    ),
+]
+"""What, there, here, why."""
+
+RECORDED = """
+## Recorded with the tests
+
+Requirements that say where this server knowingly does something else than their source.
+
+| requirement | source | here | there |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole text of the page."""
+    lines = [HEAD, "| | hosted | here | because |", "|---|---|---|---|"]
+    lines += ["| " + " | ".join(row) + " |" for row in DIFFERENT]
+    rows = [
+        f"| `{name}` | {found.source} | {found.behaviour} | {found.divergence} |"
+        for name, found in sorted(requirements().items())
+        if found.divergence
+    ]
+    return "\n".join(lines) + "\n" + RECORDED + "\n".join(rows) + "\n"
+
+
+def requirements() -> dict[str, Any]:
+    """Every requirement of every area, by its id."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    found: dict[str, Any] = {}
+    for file in sorted((ROOT / "tests" / "requirements").glob("*.py")):
+        if file.stem not in ("__init__", "base"):
+            found |= import_module(f"tests.requirements.{file.stem}").REQUIREMENTS
+    return found
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"wrote {PAGE.name}\n")

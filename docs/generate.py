@@ -1,0 +1,201 @@
+"""Writes the reference pages that are made from the code: ``make docs``.
+
+``tests/test_docs.py`` fails when a page in the tree differs from what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from msgspec import NODEFAULT, Struct, inspect
+
+from antiphon.cli import main as command
+from antiphon.config import BackendSettings, Config, KeySettings
+from antiphon.config_sources import described, unwrapped
+from antiphon.telemetry.metrics import Counter, Histogram, Metrics
+
+REFERENCE = Path(__file__).parent / "reference"
+
+CONFIG_HEAD = """\
+# Settings
+
+Nothing has to be set. What is set comes from, in this order, later ones winning:
+
+1. one TOML file: `--config FILE`, or the file the environment variable `ANTIPHON_CONFIG` names;
+2. environment variables: `ANTIPHON__` and the path of the setting, with two underscores between
+   the steps, such as `ANTIPHON__SERVER__PORT=9000` or `ANTIPHON__BACKENDS__0__URL=…`.
+   Lists may be given as JSON or separated by commas, tables as JSON;
+3. options of the command (see [the command](cli.md)). `--api-key` replaces all `[[keys]]`;
+   `--upstream`, `--model` and `--scripted` replace all `[[backends]]`.
+
+`antiphon config show` prints every value and where it came from, keys masked.
+`antiphon config check` says `ok`, or names the first mistake in one line and exits with 2:
+
+```text
+antiphon: server.prot: there is no such setting; did you mean port? (antiphon.toml)
+```
+
+A file with an upstream, two tenants and a week's retention:
+
+```toml
+[server]
+port = 9000
+
+[store]
+retention_days = 7
+
+[[keys]]
+key_env = "TEAM_A_KEY"
+project = "team-a"
+
+[[keys]]
+key_file = "/run/secrets/team-b"
+project = "team-b"
+
+[[backends]]
+kind = "chat"
+url = "http://127.0.0.1:8000/v1"
+profile = "vllm"
+```
+"""
+
+CLI_HEAD = """\
+# The command
+
+`antiphon` and `python -m antiphon` are the same. Exit codes: 0 all well, 1 something could not
+be started or is missing, 2 a mistake in the settings or the arguments.
+"""
+
+METRICS_HEAD = """\
+# Metrics
+
+`GET /metrics` shows them in the Prometheus text format, together with memory and CPU of the
+process (`process_…`). Times are in seconds. At most 200 model names get a series of their own;
+the rest is counted as `other`.
+
+| name | kind | labels | what |
+|---|---|---|---|
+"""
+
+
+def main() -> None:
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+    sys.stdout.write(f"wrote {', '.join(pages())} in {REFERENCE.name}/\n")
+
+
+def pages() -> dict[str, str]:
+    """File name in ``docs/reference`` → its whole text."""
+    return {"config.md": _config(), "cli.md": _cli(), "metrics.md": _metrics()}
+
+
+def _config() -> str:
+    lines = [CONFIG_HEAD]
+    for field in _struct(Config).fields:
+        if field.name == "keys":
+            lines += _table("[[keys]]", KeySettings)
+        elif field.name == "backends":
+            for kind in BackendSettings.__args__:
+                tag = kind.__struct_config__.tag
+                lines += _table(f'[[backends]], kind = "{tag}"', kind)
+        else:
+            info = unwrapped(field.type)
+            assert isinstance(info, inspect.StructType)
+            lines += _table(f"[{field.name}]", info.cls)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(title: str, section: type[Struct]) -> Iterator[str]:
+    yield f"## `{title}`\n"
+    yield f"{_prose(section)}\n"
+    fields = _struct(section).fields
+    if not fields:
+        return
+    yield "| setting | takes | default | |"
+    yield "|---|---|---|---|"
+    for field in fields:
+        about = field.type
+        assert isinstance(about, inspect.Metadata), f"{section.__name__}.{field.name}: no sentence"
+        sentence = (about.extra_json_schema or {})["description"]
+        takes = described(about).replace("|", "\\|")
+        yield f"| `{field.name}` | {takes} | {_default(field)} | {sentence} |"
+    yield ""
+
+
+def _default(field: inspect.Field) -> str:
+    if field.required:
+        return "must be set"
+    value = field.default
+    if field.default_factory is not NODEFAULT:
+        value = field.default_factory()
+    if value is None or value == "":
+        return "unset" if value is None else "empty"
+    if isinstance(value, list | dict):
+        return "empty"
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _prose(section: type) -> str:
+    return "\n".join(line.strip() for line in (section.__doc__ or "").strip().splitlines())
+
+
+def _struct(section: type[Struct]) -> inspect.StructType:
+    info = inspect.type_info(section)
+    assert isinstance(info, inspect.StructType)
+    return info
+
+
+def _cli() -> str:
+    commands = dict(_commands(command, "antiphon"))
+    lines = [CLI_HEAD, "| command | |", "|---|---|"]
+    lines += [
+        f"| `{name}` | {' '.join((it.help or '').split())} |" for name, it in commands.items()
+    ]
+    tables = {tuple(_options(it)) for it in commands.values()}
+    assert len(tables) == 1, "every command takes the same options; say so for each if not"
+    lines += [
+        "",
+        "Each takes these options; `serve` obeys them, the others tell what it would do.\n",
+    ]
+    return "\n".join([*lines, "| option | |", "|---|---|", *tables.pop()]) + "\n"
+
+
+def _commands(node: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(node, click.Group):
+        for child in node.commands:
+            yield from _commands(node.commands[child], f"{name} {child}")
+    else:
+        yield name, node
+
+
+def _options(node: click.Command) -> Iterator[str]:
+    for option in node.params:
+        if isinstance(option, click.Option):
+            shown = f"{option.opts[0]} {option.metavar}" if option.metavar else option.opts[0]
+            yield f"| `{shown}` | {option.help} |"
+
+
+def _metrics() -> str:
+    rows = []
+    for series in vars(Metrics()).values():
+        if isinstance(series, Counter | Histogram):
+            kind, ending = (
+                ("counter", "_total") if isinstance(series, Counter) else ("histogram", "")
+            )
+            labels = ", ".join(series.labels)
+            rows.append(
+                f"| `antiphon_{series.name}{ending}` | {kind} | {labels} | {series.about} |"
+            )
+    rows.append("| `antiphon_requests_in_flight` | gauge | | Requests under way |")
+    rows.append("| `antiphon_engine_ready` | gauge | | 1 while the embedded engine serves |")
+    return METRICS_HEAD + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()
