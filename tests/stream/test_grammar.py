@@ -142,7 +142,7 @@ def test_nothing_passes_after_the_terminal_event() -> None:
 
 
 def test_a_done_event_must_repeat_its_deltas() -> None:
-    gate, events = compose([[Text("hi")]])
+    _, events = compose([[Text("hi")]])
     fresh = Gate(response())
     for event in events[:5]:
         fresh.emit(event)
