@@ -1,0 +1,1 @@
+"""Everything needed to train `demo-antiphon`, the small model inside the package."""
