@@ -23,6 +23,8 @@ from antiphon.ids import now_ms
 _OVERFLOW_CODES = frozenset(
     {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
 )
+_GENERAL = frozenset({"invalid_request_error", "badrequesterror", "bad_request"})
+"""Types of errors that tell no more than the status, so are no codes."""
 _OVERFLOW = re.compile(
     r"maximum context length|context size|context length|context window|"
     r"prompt is too long|input is too long|exceed context limit|"
@@ -161,7 +163,9 @@ def _refused(status: int, complaint: Complaint) -> RemoteError:
     if status == 413:
         message, code = "The request is too large for the upstream", "request_too_large"
     else:
-        message, code = "The upstream refused the request", complaint.code or "invalid_value"
+        message, code = "The upstream refused the request", complaint.code
+        if not code or code.lower() in _GENERAL:
+            code = "invalid_value"
     said = f": {complaint.message}" if complaint.message else f" (HTTP {status})."
     return RemoteError(message + said, status=400, code=code[:64], param=complaint.param or None)
 

@@ -17,6 +17,10 @@ THREADS = 1
 TEMPERATURE = 0.0
 """When the caller asks for none: at 1 it talks nonsense."""
 
+OUTPUT_TOKENS_MAX = 1024
+"""When the caller sets no limit: on unfamiliar input it can repeat itself without end, and the
+answer then ends as ``incomplete``."""
+
 
 def path() -> Path:
     """Where the file is; it may be missing from a build that left it out."""

@@ -61,12 +61,14 @@ class _InputTokens(Struct):
 
 class Habits(Struct, frozen=True):
     """What is known of the model. ``writes_calls``: in the form our grammar has;
-    ``thinks``: its template can be told not to; ``temperature`` when the caller sets none."""
+    ``thinks``: its template can be told not to; ``temperature`` and ``output_tokens_max``
+    when the caller sets none."""
 
     context_tokens: int
     writes_calls: bool
     thinks: bool
     temperature: float | None
+    output_tokens_max: int | None
     about: str
 
 
@@ -157,6 +159,8 @@ class LlamaCpp(Chat):
         habits = self.habits
         if habits.temperature is not None:
             body.setdefault("temperature", habits.temperature)
+        if habits.output_tokens_max is not None:
+            body.setdefault("max_tokens", habits.output_tokens_max)
         if not habits.writes_calls:
             return self._shape_natively(body, turn)
         grammar = grammar_of(turn)
@@ -247,6 +251,7 @@ def _habits(settings: LlamaCppSettings, head: Head | None) -> Habits:
         writes_calls=any(style in template for style in _TOOL_CALL_STYLES),
         thinks="enable_thinking" in template,
         temperature=demo.TEMPERATURE if is_demo else None,
+        output_tokens_max=demo.OUTPUT_TOKENS_MAX if is_demo else None,
         about=demo.ABOUT if is_demo else f"{Path(settings.path or '').name}, run by this server.",
     )
 

@@ -51,7 +51,7 @@ class Events:
                 raise self._too_long()
         payloads: list[bytes] = []
         for block in blocks:
-            if block.startswith(b"data: ") and block.find(b"\n") < 0:
+            if block[:6] == b"data: " and b"\n" not in block:
                 payloads.append(block[6:])
             else:
                 payloads += _payload(block)

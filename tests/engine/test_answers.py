@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from antiphon.backends.demo import OUTPUT_TOKENS_MAX
 from antiphon.backends.fast_http import FastHttp
 from antiphon.backends.llamacpp import LlamaCpp
 from antiphon.errors import ContextOverflow, RemoteError
@@ -54,6 +55,8 @@ async def test_the_demo_model_does_not_improvise_unless_asked(engine: LlamaCpp) 
     assert len(answers) == 1
     body = engine.shape({"temperature": 0.7}, asking("Hi", temperature=0.7))
     assert body["temperature"] == 0.7
+    assert body["max_tokens"] == OUTPUT_TOKENS_MAX
+    assert engine.shape({"max_tokens": 20}, asking("Hi"))["max_tokens"] == 20
 
 
 @pytest.mark.requirement("engine:finish:length")
