@@ -98,6 +98,9 @@ REQUIREMENTS = {
     "runs:faults:store": Requirement(
         _ISSUE, "A response that cannot be stored is failed, never reported as completed."
     ),
+    "runs:faults:store-nth": Requirement(
+        "house §7.10", "A store that fails at its Nth flush leaves no half response."
+    ),
     "runs:faults:slow-start": Requirement(
         "api-surface §7.1", "A stream opens even if the model is slow to begin."
     ),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from antiphon.errors import ClientError, RemoteError
+from antiphon.store.sqlite import SqliteStore
 from antiphon.stream.fold import fold
 from antiphon.types.codec import encode
 from antiphon.types.events import Completed, Event, Failed, Incomplete, Lifecycle
@@ -104,6 +107,38 @@ async def test_a_store_that_cannot_keep_it_fails_the_response(stream: bool) -> N
             assert (await r.create("echo", store=False)).status == "completed"
         finally:
             await r.store.open()
+
+
+@pytest.mark.requirement("runs:faults:store-nth")
+@pytest.mark.parametrize("nth", range(1, 7))
+async def test_a_disk_that_fails_at_the_nth_flush_never_leaves_half_a_response(
+    tmp_path: Path, nth: int
+) -> None:
+    flushes = 0
+
+    def failing(descriptor: int) -> None:
+        nonlocal flushes
+        flushes += 1
+        if flushes == nth:
+            raise OSError(28, "No space left on device")
+        os.fsync(descriptor)
+
+    async with rig() as r:
+        await r.store.close()
+        r.store = r.runs.store = SqliteStore(tmp_path / "a.db", sync=failing)
+        await r.store.open()
+        ends = []
+        for _ in range(4):
+            events = await r.stream("echo")
+            ends.append((events[0].response.id, settled(events)))  # type: ignore[attr-defined]
+        await r.store.close()
+        await r.store.open()
+        assert {status for _, status in ends} <= {"completed", "failed"}
+        for response_id, status in ends:
+            row = await r.store.load("proj_a", response_id)
+            assert row is not None or status == "failed"
+            if row is not None:
+                assert fold(await r.replay(response_id)).status == row.status
 
 
 @pytest.mark.requirement("runs:faults:slow-start")
