@@ -259,7 +259,7 @@ def check_part(part: Any, where: str) -> None:
             keys(part, where, text=str)
         case "input_image":
             keys(part, where, detail=str)
-            absent_or(part, where, image_url=str)
+            keys(part, where, image_url=(str, NULL))
         case "input_file":
             absent_or(part, where, filename=str, file_data=str)
         case "reasoning_text":

@@ -148,3 +148,10 @@ async def test_the_type_of_an_upstreams_error_is_no_code(fronted: Fronted) -> No
     body = {"model": "refuses-temperature", "input": "Hi.", "temperature": 0.5}
     error = await fronted.house.refused(body)
     assert (error["param"], error["code"]) == ("temperature", "invalid_value")
+
+
+@pytest.mark.requirement("conformance:upstream:params")
+async def test_what_an_upstream_refuses_has_the_callers_name(fronted: Fronted) -> None:
+    body: dict[str, Any] = {"model": "refuses-reasoning_effort", "input": "Hi."}
+    error = await fronted.house.refused({**body, "reasoning": {"effort": "low"}})
+    assert (error["param"], error["code"]) == ("reasoning.effort", "invalid_value")

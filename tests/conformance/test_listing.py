@@ -61,6 +61,7 @@ BROUGHT: dict[str, list[Any]] = {
         {"type": "function_call_output", "call_id": "call_1", "output": ""}
         | dict.fromkeys(("id", "status", "name")),
     ],
+    "a status of elsewhere": [{**said({"type": "input_text", "text": "x"}), "status": "sent"}],
     "output of parts": [
         CALL,
         {

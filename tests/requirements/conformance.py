@@ -59,6 +59,11 @@ REQUIREMENTS = {
         source="api-surface §3; clients",
         behaviour="Nulls, empty objects, large and odd but honest requests are answered.",
     ),
+    "conformance:request:faulty": Requirement(
+        source="issue",
+        behaviour="Requests with random faults get a sound answer or a sound error, never a 5xx, "
+        "and send nothing on that a strict upstream refuses.",
+    ),
     "conformance:request:paths": Requirement(
         source="api-surface §2.1, §22.46",
         behaviour="Odd ids, sub-paths and query values get the status they deserve.",
@@ -95,9 +100,17 @@ REQUIREMENTS = {
         source="openai SDK",
         behaviour="Fifty streams at once over a socket keep apart.",
     ),
+    "conformance:upstream:habits": Requirement(
+        source="api-surface §6.5, §22.16, §22.33, §22.35",
+        behaviour="Odd habits of upstreams' streams still give a response that obeys the rules.",
+    ),
     "conformance:upstream:codes": Requirement(
         source="api-surface §1.4, §22.48",
         behaviour="An upstream's error type is not handed on as a code.",
+    ),
+    "conformance:upstream:params": Requirement(
+        source="issue §3",
+        behaviour="The `param` of an upstream's refusal is the caller's parameter.",
     ),
     "conformance:http:connection": Requirement(
         source="RFC 9112",

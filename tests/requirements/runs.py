@@ -39,6 +39,17 @@ REQUIREMENTS = {
         "clients: Semantic Kernel", "Items of the history sent again are not doubled."
     ),
     "runs:input:asking-twice": Requirement(_ISSUE, "A repeated question is a new question."),
+    "runs:input:reused-call-ids": Requirement(
+        "clients: upstreams that number the calls of each turn anew",
+        "A call_id that comes again with another call or another outcome is not a retelling.",
+    ),
+    "runs:input:made-up-ids": Requirement(
+        "clients: frameworks that give all items one id",
+        "An id that comes again with other content names a new item.",
+    ),
+    "runs:input:references-bounded": Requirement(
+        "issue §6", "A short request cannot multiply a stored item or look for items without end."
+    ),
     "runs:input:references": Requirement(
         "api-surface §5.2", "item_reference resolves to a stored item of the same tenant."
     ),
@@ -52,6 +63,9 @@ REQUIREMENTS = {
     "runs:truncation": Requirement(
         "api-surface §10.3", "auto drops the oldest exchanges whole; disabled is a 400."
     ),
+    "runs:truncation:calls": Requirement(
+        "api-surface §10.3", "auto never parts a call from the output this request brings."
+    ),
     "runs:refusals": Requirement(_ISSUE, "What is not available is a 400 naming its parameter."),
     "runs:downgrades": Requirement(_ISSUE, "What is accepted but not honoured is reported."),
     "runs:errors:before-first-event": Requirement(
@@ -64,6 +78,9 @@ REQUIREMENTS = {
         _ISSUE, "A model that never satisfies the format ends the response as failed."
     ),
     "runs:format:json-object": Requirement(_ISSUE, "json_object output is a JSON object."),
+    "runs:format:numbers": Requirement(
+        _ISSUE, "A number too large to compute with breaks the format, not the server."
+    ),
     "runs:strict:honest": Requirement(
         "api-surface §22.25", "strict is echoed as true only where it is enforced or checked."
     ),
@@ -89,6 +106,18 @@ REQUIREMENTS = {
     "runs:faults:upstream-cut": Requirement(
         _ISSUE, "An upstream cut after any batch gives response.failed, stored and replayable."
     ),
+    "runs:attempts:reasoning": Requirement(
+        _ISSUE, "Reasoning of a repeated model call does not silence the answer of the next one."
+    ),
+    "runs:attempts:no-trace": Requirement(
+        _ISSUE, "A model call that is made again leaves no call of the first time behind."
+    ),
+    "runs:faults:inside-a-read": Requirement(
+        "api-surface §7.3", "A failure inside a network read loses no event made before it."
+    ),
+    "runs:faults:late-first-batch": Requirement(
+        _ISSUE, "A model call that fails before the first event is closed."
+    ),
     "runs:faults:contract": Requirement(
         "api-surface §22.9", "A backend that ends without finishing fails the response."
     ),
@@ -112,5 +141,11 @@ REQUIREMENTS = {
     ),
     "runs:files:text": Requirement(_ISSUE, "Text files become text; the stored item is unchanged."),
     "runs:files:pdf": Requirement(_ISSUE, "PDF pages become text, and images where models see."),
+    "runs:files:any-installation": Requirement(
+        _ISSUE, "PDFs are read wherever the package was imported from."
+    ),
+    "runs:files:bounded": Requirement(
+        "issue §6", "A document's pages take bounded memory of the server."
+    ),
     "runs:files:refused": Requirement(_ISSUE, "A file that cannot be read is named in a 400."),
 }

@@ -166,6 +166,10 @@ REQUIREMENTS = {
         source="api-surface §8, §22.23",
         behaviour="Leaving before the first byte closes the model call.",
     ),
+    "http:disconnect:stalled": Requirement(
+        source="issue §6",
+        behaviour="Who takes nothing for a minute has left: a stalled reader keeps no model busy.",
+    ),
     "http:disconnect:every-event": Requirement(
         source="house §7.10",
         behaviour="Whoever leaves after any write leaves a finished or a cancelled response.",
