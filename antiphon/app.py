@@ -129,6 +129,7 @@ class App:
             opened.push_async_callback(self.backend.close)
             opened.push_async_callback(self.runs.close)
             sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweeper")
+            sweeper.add_done_callback(self._sweeper_ended)
             opened.push_async_callback(_stop, sweeper)
             opened.push_async_callback(self._drain)
             self._open = opened.pop_all()
@@ -177,6 +178,11 @@ class App:
                 self.observe(Broke("store", error))
                 count = 0
             await asyncio.sleep(0 if count >= SWEEP_ROWS else self.config.store.sweep_seconds)
+
+    def _sweeper_ended(self, sweeper: asyncio.Task[None]) -> None:
+        error = None if sweeper.cancelled() else sweeper.exception()
+        if error is not None:  # nobody awaits it, and without it nothing expires
+            self.observe(Broke("store", error))
 
 
 @asynccontextmanager

@@ -13,12 +13,14 @@ import gc
 import logging
 import math
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from antiphon.app import App, running
 from antiphon.config import Config
@@ -29,6 +31,8 @@ BACKLOG = 2_048
 """Connections the system keeps until we accept them."""
 
 SECOND_SIGNAL_EXIT = 130
+
+_OFFER_OF_HTTP_2 = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
 
 COLLECTOR_THRESHOLDS = (5_000, 20, 50)
 
@@ -123,11 +127,26 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Http(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, also for clients that offer HTTP/2 with every request.
+
+    Java's and curl's do (``Upgrade: h2c``), and RFC 9110 lets a server ignore the offer; but the
+    parser takes the offer for the end of HTTP and drops the body of the request. It must not
+    see it. Looked for only where a request may begin, so that no body is touched.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        if b"h2c" in data and (self.cycle is None or not self.cycle.more_body):
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = _OFFER_OF_HTTP_2.sub(b"", head) + end + body
+        super().data_received(data)
+
+
 def _uvicorn_config(app: App) -> uvicorn.Config:
     settings = app.config.server
     return uvicorn.Config(
         app.asgi,
-        http="httptools",
+        http=Http,
         # An upgrade then arrives as a plain GET, which the routes answer with 426.
         ws="none",
         interface="asgi3",

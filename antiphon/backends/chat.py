@@ -186,19 +186,25 @@ class Chat:
         return self._learned.get(model, self.profile)
 
     async def _ask(self, turn: Turn) -> Reply:
-        """Send the turn, again without a field the server refuses; raise what remains."""
+        """Send the turn, again without a field the server refuses; raise what remains.
+
+        A refusal becomes a lesson for other turns only if leaving the field out helped: its
+        words may quote the request, and one caller's request must not change another's.
+        """
         attempt = 1
+        known = profile = self._profile(turn.model)
         while True:
-            profile = self._profile(turn.model)
             body = self.shape(chat_body(turn, profile), turn)
             reply = await self._send(turn, body)
             if 200 <= reply.status < 300:
+                if profile is not known:
+                    self._learn(turn.model, profile)
                 return reply
             complaint = complaint_of(await _error_body(reply))
             field = refused_field(complaint, body) if reply.status in (400, 422) else None
             if field is None or attempt > LESSONS_PER_TURN_MAX:
                 raise error_of(reply.status, reply.headers, complaint)
-            self._learn(turn.model, without(profile, field))
+            profile = without(profile, field)
             reason = f"the upstream does not take {field}"
             self._observe(Retried(self.settings.name, turn.model, reason, attempt))
             attempt += 1

@@ -23,6 +23,15 @@ from antiphon.ids import now_ms
 _OVERFLOW_CODES = frozenset(
     {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
 )
+_CALLERS_NAMES = {
+    "logprobs": "include",
+    "max_completion_tokens": "max_output_tokens",
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+}
+"""Parameters of chat completions that have another name in the Responses API."""
 _GENERAL = frozenset({"invalid_request_error", "badrequesterror", "bad_request"})
 """Types of errors that tell no more than the status, so are no codes."""
 _OVERFLOW = re.compile(
@@ -167,7 +176,13 @@ def _refused(status: int, complaint: Complaint) -> RemoteError:
         if not code or code.lower() in _GENERAL:
             code = "invalid_value"
     said = f": {complaint.message}" if complaint.message else f" (HTTP {status})."
-    return RemoteError(message + said, status=400, code=code[:64], param=complaint.param or None)
+    return RemoteError(message + said, status=400, code=code[:64], param=_param(complaint))
+
+
+def _param(complaint: Complaint) -> str | None:
+    """The caller's parameter the upstream means: it knows them by the names of its own API."""
+    named = complaint.param
+    return _CALLERS_NAMES.get(re.split(r"[.\[]", named, maxsplit=1)[0], named) or None
 
 
 def _overflows(complaint: Complaint) -> bool:

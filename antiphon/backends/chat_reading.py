@@ -284,7 +284,7 @@ def _spent(usage: UsagePart, profile: Profile) -> Spent:
     if profile.reasoning_in_total:
         thought = max(0, (usage.total_tokens or 0) - read - written)
         written += thought
-    return Spent(read, written, cached, thought)
+    return Spent(read, max(written, thought), min(cached, read), thought)  # parts of a whole
 
 
 def _broke_off(*, produced: bool) -> RemoteError:

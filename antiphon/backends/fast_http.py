@@ -39,7 +39,7 @@ from antiphon.backends.transport import (
 )
 from antiphon.errors import RemoteError
 
-IDLE_CONNECTIONS_MAX = 256
+IDLE_CONNECTIONS_MAX = 512
 """Connections kept for reuse per origin."""
 
 KEEP_ALIVE_SECONDS = 30.0

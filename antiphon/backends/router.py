@@ -174,7 +174,7 @@ class Router:
 
     def _with_usage(self, call: _Call, last: Sequence[Delta]) -> Sequence[Delta]:
         """The last batch, with an estimate before ``Finish`` if nothing was reported."""
-        for delta in last:
+        for delta in reversed(last):  # it stands at the end of what may be a whole answer
             if isinstance(delta, Spent):
                 self._learn(call, delta)
                 return last

@@ -7,6 +7,7 @@ the parameter, or a downgrade that is reported), and the context the model will 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ _CONTROL_ITEMS = frozenset(
     {"additional_tools", "compaction", "compaction_trigger", "configuration_update"}
 )
 """Items that change what happens next; ignoring one would be lying."""
+_IMAGE_URL = re.compile(r"[a-z][a-z0-9+.-]*://.|data:[^,]*,.", re.IGNORECASE)
 
 
 class Context(Struct, kw_only=True):
@@ -98,6 +100,8 @@ async def resolve(
     past: list[Item] = []
     if asked.previous_response_id is not None:
         past = history.items_of(await history.past_of(store, project, asked.previous_response_id))
+    if isinstance(asked.input, list):
+        _check_count(len(asked.input), settings)  # before each reference is looked up
     brought = await history.bring(
         asked.input, past=past, ids=item_ids, store=store, project=project
     )
@@ -240,6 +244,16 @@ def _check_unavailable(asked: CreateResponse) -> None:
             )
 
 
+def _check_count(count: int, settings: RunSettings) -> None:
+    if count > settings.context_items_max:
+        raise _cannot(
+            f"The context has {count} items; at most {settings.context_items_max} are allowed. "
+            "Start a new chain.",
+            "input",
+            "context_length_exceeded",
+        )
+
+
 def _check_items(
     items: Sequence[Item],
     past: Sequence[Item],
@@ -249,13 +263,7 @@ def _check_items(
 ) -> None:
     if not items and not past:
         raise _cannot("'input' holds no items.", "input", "invalid_value")
-    if len(items) + len(past) > settings.context_items_max:
-        raise _cannot(
-            f"The context has {len(items) + len(past)} items; at most "
-            f"{settings.context_items_max} are allowed. Start a new chain.",
-            "input",
-            "context_length_exceeded",
-        )
+    _check_count(len(items) + len(past), settings)
     for index, item in enumerate(items):
         if isinstance(item, Opaque) and item.type in _CONTROL_ITEMS:
             raise _cannot(
@@ -285,6 +293,12 @@ def _check_part(part: Any, path: str, able: Capabilities, model: str) -> None:
             )
         if not able.images:
             raise _cannot(f"The model '{model}' does not accept images.", f"{path}.type")
+        if not _IMAGE_URL.match(part.image_url or ""):
+            raise ClientError(
+                f"Invalid '{path}.image_url': expected a URL, or a data URL such as "
+                "'data:image/png;base64,…'.",
+                param=f"{path}.image_url",
+            )
     elif isinstance(part, InputFile) and part.file_data is None:
         name = "file_id" if part.file_id is not None else "file_url"
         raise _cannot(

@@ -6,7 +6,8 @@ rendered too (at most ``PAGES_RENDERED_MAX``, none with ``detail: low``). Only t
 result: the stored item keeps the file as it was sent.
 
 Documents are hostile input, so a PDF is opened in a child process with limits on time, memory
-and output (``document_child.py``); the child inherits nothing but the bytes.
+and output (``document_child.py``); the child inherits nothing but the bytes and where to import
+from.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -141,19 +143,20 @@ async def _pdf(data: bytes, name: str, images: bool) -> list[InputText | InputIm
 async def _in_child(data: bytes, render: int) -> Document:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-I",
+        "-P",  # not the directory the server was started in
+        "-s",
         "-m",
         "antiphon.runs.document_child",
         str(render),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={},
-        limit=CHILD_OUTPUT_BYTES_MAX,
+        # What we were found by: an environment, a user's site, a folder somebody named.
+        env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     try:
         async with asyncio.timeout(CHILD_SECONDS_MAX):
-            out, _ = await child.communicate(data)
+            out = await _exchanged(child, data)
     except TimeoutError:
         return Document(error=f"reading it took longer than {CHILD_SECONDS_MAX:.0f} seconds")
     finally:
@@ -166,3 +169,20 @@ async def _in_child(data: bytes, render: int) -> Document:
         return msgspec.json.decode(out, type=Document)
     except msgspec.DecodeError:
         return Document(error="the PDF is damaged or too large")
+
+
+async def _exchanged(child: asyncio.subprocess.Process, data: bytes) -> bytes:
+    """What the child answers to ``data``: its whole output, or a little more than is allowed."""
+    assert child.stdin is not None and child.stdout is not None
+    try:
+        child.stdin.write(data)
+        await child.stdin.drain()
+        child.stdin.close()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it died; its output tells
+    out = bytearray()
+    while len(out) <= CHILD_OUTPUT_BYTES_MAX and (piece := await child.stdout.read(1 << 20)):
+        out += piece
+    if len(out) <= CHILD_OUTPUT_BYTES_MAX:
+        await child.wait()  # killing what is ending by itself confuses the loop's watcher
+    return bytes(out)

@@ -151,19 +151,21 @@ class Live:
     async def _first_batch(self, context: Context) -> None:
         self._call(context.turn)
         self._attempt = 1
-        if not context.turn.live:
-            self._batch = await self._next_batch()
-            return
-        self._first = asyncio.ensure_future(self._next_batch())
         wait = self._runs.settings.first_event_wait_seconds
+        begun = False
         try:
-            done, _ = await asyncio.wait({self._first}, timeout=wait)
-        except asyncio.CancelledError:
-            await self._stop()
-            raise
-        if done:
-            self._batch = self._first.result()
-            self._first = None
+            if not context.turn.live:
+                self._batch = await self._next_batch()
+            else:
+                self._first = asyncio.ensure_future(self._next_batch())
+                done, _ = await asyncio.wait({self._first}, timeout=wait)
+                if done:
+                    self._batch = self._first.result()
+                    self._first = None
+            begun = True
+        finally:
+            if not begun:
+                await self._stop()
 
     async def _next_batch(self) -> Sequence[Delta]:
         """The next batch of the current model call. Raises ``RemoteError`` if there is none."""

@@ -8,7 +8,9 @@ caller's mistake and is named.
 Frameworks that chain by id often send earlier items again (with ids, or recognisable by their
 ``call_id``). Such items are dropped, and so are messages before them that repeat the history
 word for word: they belong to the same retelling. Without such a sign nothing is ever dropped,
-because asking the same question twice is legitimate.
+because asking the same question twice is legitimate. Neither an id nor a ``call_id`` is a sign by
+itself: some frameworks give every item the same made-up one, and some models number the calls of
+each turn anew.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from antiphon.types.items import (
 _CALLS = FunctionCall | CustomToolCall
 _OUTPUTS = FunctionCallOutput | CustomToolCallOutput
 _WITHOUT_STATUS = frozenset({"item_reference", "compaction", "mcp_list_tools"})
+_STATUSES = ("in_progress", "completed", "incomplete")
 _KEEP_NULL = object()
 """No value is this one. Null means something in items we do not interpret."""
 
@@ -57,7 +60,7 @@ async def past_of(store: Responses, project: str, parent: str) -> Sequence[Past]
     history = await store.history(project, parent)
     if history is None:
         raise ClientError(
-            f"Previous response with id '{parent}' not found.",
+            f"Previous response with id '{parent[:80]}' not found.",
             code="previous_response_not_found",
             param="previous_response_id",
         )
@@ -95,7 +98,7 @@ async def bring(
     if any(isinstance(item, ItemReference) for item in items):
         raw = await _resolved(raw, items, past, store, project)
         items = open_items(raw)
-    keep = _new_ones(items, past) if past else _unrepeated(items)
+    keep = _new_ones(items, past)
     if len(keep) != len(items):
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
@@ -110,13 +113,15 @@ def _normal(raw: dict[str, Any], item: Item, ids: ItemIds, taken: set[str]) -> d
     An id that is ``taken`` by an earlier item is replaced: lists are paged by id.
     """
     kind = raw.get("type") or str(item.__struct_config__.tag)
-    id = raw.get("id")
+    id = _id_of(item)
     if not id or id in taken:
         id = ids.mint(ID_PREFIX.get(kind, "item"))
     taken.add(id)
     normal = {"id": id, "type": kind}
     if kind not in _WITHOUT_STATUS:
-        normal["status"] = raw.get("status") or "completed"
+        status = raw.get("status")
+        known = status if isinstance(item, Opaque) else status in _STATUSES
+        normal["status"] = status if known else "completed"
     null = _KEEP_NULL if isinstance(item, Opaque) else None
     normal.update({k: v for k, v in raw.items() if k not in normal and v is not null})
     match item:
@@ -157,29 +162,47 @@ async def _resolved(
     project: str,
 ) -> list[dict[str, Any]]:
     known = _by_id(past)
+    stored: dict[str, dict[str, dict[str, Any]]] = {}
     resolved: list[dict[str, Any]] = []
+    seen: set[str] = set()
     for index, item in enumerate(items):
         if not isinstance(item, ItemReference):
             resolved.append(raw[index])
-        elif item.id in known:
+            continue
+        if item.id in seen:  # forty bytes each, and the item may be megabytes
+            raise ClientError(
+                f"Duplicate item found with id '{item.id[:80]}'. Remove the second reference.",
+                param=f"input[{index}].id",
+            )
+        seen.add(item.id)
+        if item.id in known:
             resolved.append(msgspec.json.decode(encode(known[item.id])))
         else:
-            resolved.append(await _stored_item(item.id, index, store, project))
+            # Our ids name the response they were minted under.
+            owner = response_of(item.id) or ""
+            if owner not in stored:
+                stored[owner] = await _stored_items(owner, store, project)
+            found = stored[owner].get(item.id)
+            if found is None:
+                raise _no_item(item.id, index)
+            resolved.append(found)
     return resolved
 
 
-async def _stored_item(item_id: str, index: int, store: Responses, project: str) -> dict[str, Any]:
-    """The stored item with that id: our ids name the response they were minted under."""
-    owner = response_of(item_id)
-    row = await store.load(project, owner) if owner else None
-    if row is not None:
-        for items in (row.output, row.input):
-            for item in msgspec.json.decode(items):
-                if item.get("id") == item_id:
-                    found: dict[str, Any] = item
-                    return found
-    raise ClientError(
-        f"Item with id '{item_id}' not found. Items of responses created with `store: false` "
+async def _stored_items(
+    response_id: str, store: Responses, project: str
+) -> dict[str, dict[str, Any]]:
+    """The items of a response by their ids; none if it is not there."""
+    row = await store.load(project, response_id)
+    if row is None:
+        return {}
+    items = [*msgspec.json.decode(row.input), *msgspec.json.decode(row.output)]
+    return {item["id"]: item for item in items}
+
+
+def _no_item(item_id: str, index: int) -> ClientError:
+    return ClientError(
+        f"Item with id '{item_id[:80]}' not found. Items of responses created with `store: false` "
         "are not kept; send the item itself instead.",
         status=404,
         code="item_not_found",
@@ -190,28 +213,65 @@ async def _stored_item(item_id: str, index: int, store: Responses, project: str)
 # Retelling --------------------------------------------------------------------------------
 
 
-def _unrepeated(items: Sequence[Item]) -> list[int]:
-    """Indexes without the second telling of the same call or output."""
-    seen: set[tuple[type[Any], str]] = set()
-    keep = []
+def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
+    """For each item, whether it is the second telling of a call or an output.
+
+    A call is told again if its ``call_id``, name and arguments are; an output if its call was
+    answered before. But when the same call comes again within one request with another outcome,
+    the model did call twice.
+    """
+    again = [False] * len(items)
+    wanted = {item.call_id for item in items if isinstance(item, _CALLS | _OUTPUTS)}
+    if not wanted:
+        return again
+    before = [i for i in past if isinstance(i, _CALLS | _OUTPUTS) and i.call_id in wanted]
+    calls = {(i.call_id, _call_wording(i)) for i in before if isinstance(i, _CALLS)}
+    outcomes: dict[str, set[bytes]] = {i.call_id: set() for i in before if isinstance(i, _OUTPUTS)}
+    known = {i.call_id for i in before}
+    open_calls: set[str] = set()
+    doubtful: dict[str, int] = {}
     for index, item in enumerate(items):
-        if isinstance(item, _CALLS | _OUTPUTS):
-            mark = (type(item), item.call_id)
-            if mark in seen:
-                continue
-            seen.add(mark)
-        keep.append(index)
-    return keep
+        if isinstance(item, _CALLS):
+            told = (item.call_id, _call_wording(item))
+            if told in calls:
+                again[index] = True
+                doubtful[item.call_id] = index
+            else:
+                calls.add(told)
+                open_calls.add(item.call_id)
+        elif isinstance(item, _OUTPUTS):
+            outcome = encode(item.output)
+            if item.call_id in open_calls:
+                open_calls.remove(item.call_id)
+            elif item.call_id in outcomes:
+                call = doubtful.pop(item.call_id, None)
+                same = outcome in outcomes[item.call_id] or item.call_id in known
+                again[index] = same or call is None
+                if call is not None:
+                    again[call] = same
+            outcomes.setdefault(item.call_id, set()).add(outcome)
+    return again
+
+
+def _call_wording(call: FunctionCall | CustomToolCall) -> tuple[Any, ...]:
+    if isinstance(call, CustomToolCall):
+        return "custom", call.name, call.input
+    try:
+        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments), order="sorted")
+    except (ValueError, RecursionError):
+        arguments = call.arguments.encode(errors="replace")
+    return "function", call.name, arguments
 
 
 def _new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
-    """Indexes of the items that are not a retelling of the history."""
+    """Indexes of the items that are no retelling, of the history or within the request."""
+    retold = _repeated(items, past)
+    if not past:
+        return [index for index, again in enumerate(retold) if not again]
     known = _by_id(past)
-    marks = {(type(item), item.call_id) for item in past if isinstance(item, _CALLS | _OUTPUTS)}
     retold = [
-        _is_same(item, known.get(getattr(item, "id", None) or ""))
-        or (isinstance(item, _CALLS | _OUTPUTS) and (type(item), item.call_id) in marks)
-        for item in items
+        again or _is_same(item, known.get(_id_of(item) or ""))
+        for item, again in zip(items, retold, strict=True)
     ]
     if True in retold:
         last = len(retold) - 1 - retold[::-1].index(True)
@@ -219,20 +279,30 @@ def _new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
         for index in range(last):
             item = items[index]
             retold[index] = retold[index] or (isinstance(item, Message) and _wording(item) in said)
-    keep = set(_unrepeated(items))
-    return [index for index, again in enumerate(retold) if not again and index in keep]
+    return [index for index, again in enumerate(retold) if not again]
 
 
 def _is_same(item: Item, known: Item | None) -> bool:
     """Whether it is the item of the history that has its id. Ids callers make up may come again
-    with other words: that is a new message, not a retelling."""
-    if isinstance(item, Message) and isinstance(known, Message):
-        return _wording(item) == _wording(known)
-    return known is not None
+    with other words: that is a new item, not a retelling. Calls are known by their ``call_id``."""
+    match item, known:
+        case Message(), Message():
+            return _wording(item) == _wording(known)
+        case Reasoning(), Reasoning():
+            return not given(item.content) or item.content == known.content
+        case Opaque(), Opaque():
+            return item.type == known.type
+        case _:
+            return False
+
+
+def _id_of(item: Item) -> str | None:
+    id = item.raw.get("id") if isinstance(item, Opaque) else item.id
+    return id if isinstance(id, str) else None
 
 
 def _by_id(items: Sequence[Item]) -> dict[str, Item]:
-    return {item.id: item for item in items if given(getattr(item, "id", None))}  # type: ignore[union-attr,misc]
+    return {id: item for item in items if (id := _id_of(item))}
 
 
 def _wording(message: Message) -> tuple[str, str]:
@@ -303,9 +373,16 @@ def shortened(items: Sequence[Item], new: int) -> list[Item] | None:
     if end <= starts[0]:
         return None
     kept = [item for item in items[:end] if _is_standing(item)]
-    if len(kept) == end:
+    if len(kept) == end or _answers(items[end:], items[:end]):
         return None
     return [*kept, *items[end:]]
+
+
+def _answers(kept: Sequence[Item], gone: Sequence[Item]) -> bool:
+    """Whether what is kept answers a call that would go: the one the new items bring results of."""
+    called = {item.call_id for item in gone if isinstance(item, _CALLS)}
+    called -= {item.call_id for item in gone if isinstance(item, _OUTPUTS)}
+    return any(isinstance(item, _OUTPUTS) and item.call_id in called for item in kept)
 
 
 def _is_standing(item: Item) -> bool:

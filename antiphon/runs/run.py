@@ -35,7 +35,7 @@ from antiphon.stream.gate import Gate
 from antiphon.stream.replay import TERMINAL_EVENT, Cuts
 from antiphon.types.content import InputText
 from antiphon.types.events import Created, Event, InProgress
-from antiphon.types.items import Message
+from antiphon.types.items import Message, OutputMessage
 from antiphon.types.response import (
     IncompleteDetails,
     InputTokensDetails,
@@ -82,6 +82,7 @@ class Run:
         self._final: Response | None = None
         self._spent: Spent | None = None
         self._usage: Usage | None = None
+        self._unsaid: list[Event] = []
 
     @property
     def response(self) -> Response:
@@ -123,7 +124,9 @@ class Run:
                     finish = delta
         events = self._composer.feed(self._warden.admit(content))
         if finish is not None:
+            self._unsaid = events  # they have passed the gate, whatever judging the turn does
             events += self._finish(finish)
+            self._unsaid = []
         return self._recorded(events)
 
     def _finish(self, finish: Finish) -> list[Event]:
@@ -162,7 +165,8 @@ class Run:
         items.append(Message(role="user", content=[InputText(text=problem)]))
         turn = msgspec.structs.replace(turn, items=items, max_output_tokens=left)
         self._step = CallModel(turn, attempt=self._attempt, reason=problem)
-        self._warden = Warden(self.context.demands, muted=self._composer.has_item)
+        wrote = any(isinstance(item, OutputMessage) for item in self.response.output)
+        self._warden = Warden(self.context.demands, muted=wrote)
         return events
 
     def _budget_left(self) -> int | None:
@@ -174,7 +178,7 @@ class Run:
     def fail(self, error: RemoteError) -> list[Event]:
         """Close what is open and end as failed."""
         self._add_usage()
-        events = self._composer.close(cut=True)
+        events = self._unsaid + self._composer.close(cut=True)
         self._end("failed", error=ResponseError(code=error.event_code, message=error.message))
         return self._recorded(events)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextvars import ContextVar
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,8 @@ import msgspec
 _CACHE = 128
 _PROBLEM_LENGTH_MAX = 300
 _REFERENCES_FOLLOWED_MAX = 20_000
+_REFERENCES_TRIED_MAX = 1_000
+"""For the trial with ``null`` when a schema is compiled: nothing to repeat a reference for."""
 _DATA = frozenset({"const", "enum", "default", "examples"})
 """Keywords whose values are data: a ``$ref`` or ``pattern`` in them means nothing."""
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
@@ -47,7 +50,7 @@ class SchemaCheck:
         from jsonschema.exceptions import SchemaError
         from referencing.jsonschema import EMPTY_REGISTRY
 
-        _references_left.set([_REFERENCES_FOLLOWED_MAX])
+        _references_left.set([_REFERENCES_TRIED_MAX])
         try:
             Draft202012Validator.check_schema(schema)
             _look_through(schema)
@@ -67,6 +70,8 @@ class SchemaCheck:
             worst = best_match(self._validator.iter_errors(loaded(text)))
         except ValueError as error:
             return f"it is not valid JSON ({error})"
+        except ArithmeticError:  # a remainder of 1e999, which is infinite
+            return "a number in it is too large"
         except (RecursionError, _TooMuch):
             return "it is nested too deeply"
         if worst is None:
@@ -144,6 +149,7 @@ def _validator() -> Any:
     own = {
         "$ref": _follow,
         "$dynamicRef": _follow_dynamic,
+        "multipleOf": _check_multiple_of,
         "pattern": _check_pattern,
         "patternProperties": _check_pattern_properties,
         "additionalProperties": _check_additional_properties,
@@ -167,6 +173,14 @@ def _counted(word: str, validator: Any, reference: str, value: Any, schema: Any)
     if left[0] < 0:
         raise _TooMuch
     return Draft202012Validator.VALIDATORS[word](validator, reference, value, schema)
+
+
+def _check_multiple_of(validator: Any, divisor: Any, value: Any, schema: Any) -> Iterator[Any]:
+    """In decimal, as JSON writes numbers: in binary 19.99 is no multiple of 0.01."""
+    from jsonschema.exceptions import ValidationError
+
+    if validator.is_type(value, "number") and Decimal(str(value)) % Decimal(str(divisor)):
+        yield ValidationError(f"{value!r} is not a multiple of {divisor}")
 
 
 def _check_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:

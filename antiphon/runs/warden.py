@@ -2,9 +2,10 @@
 
 Rules. What breaks a demand of the request never becomes an event. What can be judged by name
 (a call of a tool that was not offered, a second call where one is allowed) is dropped at once;
-what can only be judged whole (a text that must be JSON, the arguments of a strict function) is
-held back from its first piece until the turn ends, and then released in the pieces it came in,
-or dropped, and the model is asked again. Everything no demand speaks of passes at once.
+what can only be judged whole (a text that must be JSON, the calls of a turn in which arguments
+are checked) is held back from its first piece until the turn ends, and then released in the
+pieces it came in, or dropped, and the model is asked again. Everything no demand speaks of
+passes at once.
 
 After text of an earlier attempt has reached the reader it cannot be taken back: a later attempt
 is ``muted``, only its calls count.
@@ -58,7 +59,7 @@ class Warden:
         if isinstance(delta, CallArguments):
             return delta.index in self._accepted
         if isinstance(delta, Declined):
-            self._declined = True
+            self._declined = self._declined or bool(delta.text)
         silent = self._muted or self._demands.no_thoughts
         return not (silent and isinstance(delta, Thought))
 
@@ -74,7 +75,9 @@ class Warden:
     def _must_wait(self, delta: Delta) -> bool:
         if isinstance(delta, Text):
             return self._strips
-        return isinstance(delta, CallStart) and delta.name in self._demands.arguments
+        # Any call, also of a tool nobody checks: had it been composed, then a broken call after
+        # it would make the model call both again.
+        return isinstance(delta, CallStart) and bool(self._demands.arguments)
 
     def verdict(self) -> str | None:
         """What the finished turn broke, in words for the model, or None."""

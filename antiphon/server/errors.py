@@ -2,6 +2,7 @@
 
     ClientError         its own status and code; the SDK is told not to repeat it
     RemoteError         its own status; repeated by the SDK only if that may help
+    RecursionError      400: JSON may be read on one stack and be too deep on the next
     anything else       500, no details: those go to ``observe``
 
 The body is ``{"error": {"message", "type", "param", "code"}}``, all four keys always present
@@ -44,6 +45,9 @@ def problem_of(failure: Exception, request_id: str) -> Problem:
             return _of_client(failure)
         case RemoteError():
             return _of_remote(failure)
+        case RecursionError():
+            message = "The request, or what it refers to, is nested too deeply."
+            return _of_client(ClientError(message, code="invalid_json"))
         case _:
             return _of_bug(request_id)
 

@@ -7,6 +7,7 @@ remembers what ``RequestFinished`` will tell. Hot routes use nothing heavier tha
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from antiphon.ids import Ids
 from antiphon.observe import Observe, RequestFinished, nobody
 from antiphon.runs.driver import Runs
 from antiphon.runs.echo import Flavour
+from antiphon.server import presence
 from antiphon.server.auth import Keys
 from antiphon.server.body import read_body
 from antiphon.server.errors import Headers, overcrowded, problem_of
@@ -196,7 +198,11 @@ class Exchange:
         """Send the last piece of a streamed answer."""
         self._end_presence()
         self.complete = True
-        await self._write({"type": "http.response.body", "body": chunk, "more_body": False})
+        try:
+            async with asyncio.timeout(presence.STALLED_AFTER_SECONDS):
+                await self._write({"type": "http.response.body", "body": chunk, "more_body": False})
+        except TimeoutError:
+            raise CallerLeft from None
 
     def finished(self, *, left: bool) -> RequestFinished:
         """What there is to tell when the exchange is over."""

@@ -18,6 +18,11 @@ WATCH_AFTER_SECONDS = 0.05
 """A caller who leaves sooner than this is noticed after it."""
 
 
+STALLED_AFTER_SECONDS = 60.0
+"""A caller who takes nothing for this long while something is to be sent counts as gone: an
+answer that cannot be written keeps a model busy."""
+
+
 class CallerLeft(Exception):
     """The caller closed the connection before the answer was complete."""
 
@@ -90,8 +95,9 @@ class Presence:
             return
         self.heard()
         try:
-            await self._ping()
-        except (OSError, CallerLeft):
+            async with asyncio.timeout(STALLED_AFTER_SECONDS):
+                await self._ping()
+        except (OSError, CallerLeft):  # a TimeoutError is an OSError
             self._leave()
 
     def _leave(self) -> None:

@@ -105,17 +105,18 @@ class Composer:
         self._queue: list[_Call] = []
         self._live: _Call | None = None
         self._call_id = ""
-
-    @property
-    def has_item(self) -> bool:
-        """True once any item was opened in this response."""
-        return self._index >= 0
+        self._out: list[Event] = []
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
-        """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours."""
-        out: list[Event] = []
+        """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours.
+
+        Raises ``RemoteError`` for what no response can say; the events made before it passed
+        the gate and have numbers, so ``close`` returns them.
+        """
+        out = self._out
         for delta in deltas:
             _COMPOSE[type(delta)](self, delta, out)
+        self._out = []
         return out
 
     def close(self, *, cut: bool, answer: bool = True) -> list[Event]:
@@ -124,7 +125,7 @@ class Composer:
         ``cut``: the model was stopped inside its answer, so the last item is ``incomplete``.
         ``answer``: if nothing but reasoning was written, add an empty message.
         """
-        out: list[Event] = []
+        out, self._out = self._out, []
         if self._blank and not self._calls:
             self._write_blank(out)
         while self._queue:

@@ -193,6 +193,10 @@ def _convert(raw: dict[str, Any], shape: type[_S], path: str) -> _S:
         return msgspec.convert(_without_nulls(raw), shape)
     except msgspec.ValidationError as failure:
         raise explain.explain(raw, shape, failure, param=path) from None
+    except RecursionError:
+        raise ClientError(
+            f"Invalid '{path}': it is nested too deeply to be read.", param=path
+        ) from None
 
 
 def _without_nulls(value: Any) -> Any:

@@ -29,6 +29,8 @@ Include = Literal[
 MetadataKey = Annotated[str, Meta(max_length=64)]
 MetadataValue = Annotated[str, Meta(max_length=512)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)]
+ModelName = Annotated[str, Meta(max_length=512)]
+"""Our own limit: names are kept as labels of metrics and as keys of what was learned."""
 ShortKey = Annotated[str, Meta(max_length=64)]
 Safety = Annotated[str, Meta(max_length=128)]
 
@@ -72,7 +74,7 @@ class CountInput(Struct, kw_only=True, forbid_unknown_fields=True):
     ``personality`` (a style preset of the hosted models) has no counterpart here.
     """
 
-    model: str | None = None
+    model: ModelName | None = None
     input: Text10M | list[dict[str, Any]] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
@@ -89,7 +91,7 @@ class CountInput(Struct, kw_only=True, forbid_unknown_fields=True):
 class CreateResponse(Struct, kw_only=True, forbid_unknown_fields=True):
     """The decoded body. ``input`` items and ``tools`` are still raw objects."""
 
-    model: str | None = None
+    model: ModelName | None = None
     input: Text10M | list[dict[str, Any]] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None

@@ -246,8 +246,25 @@ async def test_a_field_that_changes_the_answer_is_not_dropped_in_silence(
 ) -> None:
     turn = asked(f"refuses-{field}", tools=[TOOL], effort="low", temperature=0.5)
     _, error = await failure_of(chat, turn)
-    assert (error.status, error.param) == (400, field)
+    called = {"reasoning_effort": "reasoning.effort"}.get(field, field)
+    assert (error.status, error.param) == (400, called)
     assert len(upstream.bodies) == 1
+
+
+@pytest.mark.requirement("chat:learn:nothing-else")
+async def test_a_refusal_that_outlasts_the_field_teaches_nothing() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def behave(exchange: Exchange) -> None:
+        sent.append(msgspec.json.decode(exchange.body))
+        await exchange.answer(b'{"error": {"message": "max_tokens: unsupported"}}', "400 X")
+
+    async with serving(behave) as server:
+        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        for _ in range(2):
+            await failure_of(chat, asked("m", max_output_tokens=50))
+        await chat.close()
+    assert ["max_tokens" in body for body in sent][::2] == [True, True]
 
 
 @pytest.mark.requirement("chat:learn:nothing-else")

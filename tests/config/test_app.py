@@ -12,7 +12,7 @@ import pytest
 from antiphon.app import App, create, running
 from antiphon.config import Config, ScriptedSettings, ServerSettings, StoreSettings
 from antiphon.errors import RemoteError
-from antiphon.observe import EngineChanged, Observation, Observers, ResponseFinished, Swept
+from antiphon.observe import Broke, EngineChanged, Observation, Observers, ResponseFinished, Swept
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +93,21 @@ async def test_expired_responses_are_swept() -> None:
         async with asyncio.timeout(SECONDS_MAX):
             await swept.wait()
         assert (await ask(app.asgi, "GET", f"/v1/responses/{made_id}"))[0] == 404
+
+
+async def test_a_sweeper_that_ends_is_told() -> None:
+    told = asyncio.Event()
+
+    def observe(observation: Observation) -> None:
+        if isinstance(observation, Swept):
+            raise ValueError("an observer of ours broke")
+        if isinstance(observation, Broke) and isinstance(observation.error, ValueError):
+            told.set()
+
+    observers = Observers()
+    observers.subscribe(observe)
+    async with running(settings(), observe=observers):
+        await asyncio.wait_for(told.wait(), SECONDS_MAX)
 
 
 async def test_closing_waits_for_requests_under_way() -> None:

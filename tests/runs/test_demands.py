@@ -9,6 +9,7 @@ import pytest
 
 from antiphon.errors import ClientError
 from antiphon.runs.demands import Demands, ObjectCheck
+from antiphon.runs.schemas import SchemaCheck, compiled
 from antiphon.runs.warden import Warden
 from antiphon.stream.deltas import CallArguments, CallStart, Text
 from antiphon.types.items import CustomToolCall, FunctionCall
@@ -55,6 +56,19 @@ async def test_json_object_is_checked() -> None:
         asked = {"format": {"type": "json_object"}}
         assert isinstance(json.loads(text_of(await r.create("json", text=asked))), dict)
         assert (await r.create("never-json", text=asked)).status == "failed"
+
+
+@pytest.mark.requirement("runs:format:numbers")
+@pytest.mark.parametrize("number", ["1e999", "9" * 400])
+def test_a_number_without_end_is_a_misfit(number: str) -> None:
+    check = compiled(b'{"multipleOf": 0.01}')
+    assert isinstance(check, SchemaCheck)
+    assert check.problem(number) == "a number in it is too large"
+    assert [check.problem(price) is None for price in ("19.99", "1", "0.305")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.requirement("runs:strict:honest")

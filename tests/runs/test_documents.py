@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from antiphon.errors import ClientError
+from antiphon.runs import documents
 from antiphon.runs.documents import opened
 from antiphon.types.codec import open_items
 from tests.runs.rig import rig, text_of
@@ -91,3 +93,35 @@ async def test_bad_base64_is_named() -> None:
     items[0].content[0].file_data = "!!"  # type: ignore[union-attr,index]
     with pytest.raises(ClientError, match="base64"):
         await opened(items, images=False)
+
+
+def library(folder: Path, body: str) -> None:
+    """A PDF library of our own."""
+    lines = ["class PdfiumError(Exception): ...", "def PdfDocument(data):", *body.splitlines()]
+    text = "\n".join([*lines[:2], *(f"    {line}" for line in lines[2:])])
+    (folder / "pypdfium2.py").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.requirement("runs:files:any-installation")
+async def test_the_child_imports_from_where_the_server_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = open_items(file(pdf("Hello"), "a.pdf"))
+    library(tmp_path, "raise PdfiumError('password')")
+    monkeypatch.chdir(tmp_path)
+    assert "Hello" in (await opened(items, images=False))[0].content[0].text  # type: ignore
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ClientError, match="needs a password"):
+        await opened(items, images=False)
+
+
+@pytest.mark.requirement("runs:files:bounded")
+async def test_a_child_that_never_stops_writing_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library(tmp_path, "import sys\nwhile True: sys.stdout.write('x' * 65536)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(documents, "CHILD_OUTPUT_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(documents, "CHILD_SECONDS_MAX", 5.0)
+    with pytest.raises(ClientError, match="pages are too large"):
+        await opened(open_items(file(pdf("Hello"), "a.pdf")), images=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from antiphon.errors import ClientError
 from antiphon.runs import stored
-from antiphon.types.items import FunctionCall
+from antiphon.runs.history import shortened
+from antiphon.types.items import FunctionCall, FunctionCallOutput, Message
 from tests.runs.rig import rig, text_of
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +138,66 @@ async def test_items_sent_again_are_not_doubled() -> None:
         assert kinds == ["message", "function_call", "function_call_output"]
 
 
+def weather(city: str, outcome: str) -> list[dict[str, Any]]:
+    """A call and its output, under the id some upstreams give every call."""
+    arguments = json.dumps({"city": city})
+    return [
+        {"type": "function_call", "call_id": "call_0", "name": "weather", "arguments": arguments},
+        {"type": "function_call_output", "call_id": "call_0", "output": outcome},
+    ]
+
+
+@pytest.mark.requirement("runs:input:reused-call-ids")
+async def test_a_call_id_used_again_is_another_call() -> None:
+    paris, rome, changed = weather("Paris", "sun"), weather("Rome", "rain"), weather("Paris", "fog")
+    async with rig() as r:
+        asked = [{"role": "user", "content": "weather?"}, *paris, *rome, *changed, *paris]
+        first = await r.create("transcript", input=asked)
+        outputs = [item.get("output") for item in await r.items(first.id)]
+        assert [o for o in outputs if o] == ["sun", "rain", "fog"]
+        second = await r.create(
+            "transcript",
+            input=[*paris, *weather("Oslo", "snow")],
+            previous_response_id=first.id,
+        )
+        outputs = [item.get("output") for item in await r.items(second.id)]
+        assert [o for o in outputs if o] == ["sun", "rain", "fog", "snow"]
+
+
+@pytest.mark.requirement("runs:input:made-up-ids")
+async def test_an_id_used_for_everything_drops_nothing() -> None:
+    one = {"id": "__fake_id__"}
+    async with rig() as r:
+        first = await r.create("echo", input=[{"role": "user", "content": "hi", **one}])
+        call, output = weather("Rome", "rain")
+        thought = {"type": "reasoning", "summary": [], "content": []}
+        search = {"type": "web_search_call", "id": 7, "status": "completed"}
+        second = await r.create(
+            "transcript",
+            input=[{**thought, **one}, {**call, **one}, {**output, **one}, search],
+            previous_response_id=first.id,
+        )
+        listed = await r.items(second.id)
+        assert [item["type"] for item in listed][2:] == [
+            "reasoning",
+            "function_call",
+            "function_call_output",
+            "web_search_call",
+        ]
+        assert len({item["id"] for item in listed}) == len(listed)
+
+
+@pytest.mark.requirement("runs:input:references-bounded")
+async def test_references_are_bounded() -> None:
+    async with rig(context_items_max=3) as r:
+        said = (await r.create("echo", input="remember this")).output[0].id
+        with pytest.raises(ClientError, match="Duplicate item") as twice:
+            await r.create("echo", input=[{"id": said}, {"id": said}])
+        assert twice.value.param == "input[1].id"
+        with pytest.raises(ClientError, match="at most 3"):
+            await r.create("echo", input=[{"id": f"msg_{n}"} for n in range(4)])
+
+
 @pytest.mark.requirement("runs:input:asking-twice")
 async def test_asking_the_same_question_twice_is_not_a_retelling() -> None:
     async with rig() as r:
@@ -217,3 +279,13 @@ async def test_truncation_drops_the_oldest_exchanges_or_refuses() -> None:
         assert made.status == "completed"
         with pytest.raises(Exception, match="context"):
             await r.create("overflow-120", input="too long " * 40, truncation="auto")
+
+
+@pytest.mark.requirement("runs:truncation:calls")
+def test_truncation_keeps_the_call_whose_output_is_brought() -> None:
+    asked = Message(role="user", content="weather?")
+    call = FunctionCall(call_id="c", name="weather", arguments="{}")
+    output = FunctionCallOutput(call_id="c", output="sun")
+    assert shortened([asked, call, output], 1) is None
+    assert shortened([asked, asked, call, output], 1) == [asked, call, output]
+    assert shortened([asked, call, output, asked], 1) == [asked]

@@ -12,6 +12,7 @@ import pytest
 from antiphon.backends.base import Turn
 from antiphon.backends.scripted import Scripted
 from antiphon.observe import Broke, ResponseFinished
+from antiphon.server import presence
 from antiphon.stream.deltas import Delta
 from tests.server.asgi_client import PATIENCE_SECONDS, AsgiClient, Stream, events_of
 from tests.server.conftest import House, opened
@@ -305,6 +306,38 @@ async def test_a_caller_who_stops_reading_and_leaves_closes_the_model_call(
     await patiently(model.closed)
     await running
     assert [told.status for told in responses_told(house)] == ["cancelled"]
+
+
+class StuckAtTheEnd(Stream):
+    """A caller who reads everything but the last write."""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await super().send(message)
+        if not message.get("more_body", True):
+            await asyncio.Event().wait()
+
+
+@pytest.mark.requirement("http:disconnect:stalled")
+@pytest.mark.parametrize(
+    ("caller", "script", "status"),
+    [(Stuck, "endless", "cancelled"), (StuckAtTheEnd, "echo", "completed")],
+)
+async def test_a_caller_who_takes_nothing_does_not_keep_the_model_busy(
+    watched: tuple[House, Watched],
+    monkeypatch: pytest.MonkeyPatch,
+    caller: type[Stream],
+    script: str,
+    status: str,
+) -> None:
+    house, model = watched
+    monkeypatch.setattr(presence, "STALLED_AFTER_SECONDS", 0.01)
+    app = house.having(keepalive_seconds=0.01).app
+    answer = caller([msgspec.json.encode(asking(script, stream=True))])
+    scope = house.client._scope("POST", "/v1/responses", {})
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await answer.run(app, scope)
+    assert model.closed.is_set() and answer.failure is None
+    assert [told.status for told in responses_told(house)] == [status]
 
 
 @pytest.mark.requirement("http:disconnect:every-event")

@@ -22,6 +22,10 @@ CASES = [
         (409, "invalid_request_error", "conversation_locked", None, None),
     ),
     (
+        RecursionError("maximum recursion depth exceeded"),
+        (400, "invalid_request_error", "invalid_json", None, "false"),
+    ),
+    (
         ContextOverflow("Too long."),
         (400, "invalid_request_error", "context_length_exceeded", "input", "false"),
     ),

@@ -54,6 +54,7 @@ REFUSALS: list[tuple[dict[str, Any], str | None, str]] = [
     ({"metadata": {"a": long("b", 513)}}, "metadata.a", "string_above_max_length"),
     ({"metadata": {long("k", 65): ""}}, None, "string_above_max_length"),
     ({"metadata": {str(n): "" for n in range(17)}}, "metadata", "object_above_max_properties"),
+    ({"model": long("m", 513)}, "model", "string_above_max_length"),
     ({"prompt_cache_key": long("k", 65)}, "prompt_cache_key", "string_above_max_length"),
     ({"safety_identifier": long("k", 129)}, "safety_identifier", "string_above_max_length"),
     ({"input": long("x", 10_485_761)}, "input", "string_above_max_length"),

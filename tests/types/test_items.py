@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
@@ -211,6 +212,15 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
 def test_a_misfit_in_an_item_has_its_path(raw: dict[str, Any], path: str, code: str) -> None:
     error = refusal({"role": "user", "content": "first"}, raw)
     assert (error.param, error.code) == (f"input[1].{path}", code)
+
+
+@pytest.mark.requirement("wire:errors:codes")
+def test_an_item_nested_too_deeply_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(sys.getrecursionlimit() + 100):
+        deep = [deep]
+    refused = refusal(user({"type": "input_text", "text": None, "more": deep}))
+    assert refused.param == "input[0]" and "too deeply" in refused.message
 
 
 @pytest.mark.requirement("wire:errors:codes")

@@ -1,0 +1,133 @@
+"""What a model call leaves behind that had to be made again, or broke off inside a read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from antiphon.backends.base import Capabilities, Model, Turn
+from antiphon.errors import RemoteError
+from antiphon.stream.deltas import CallArguments, CallStart, Declined, Delta, Finish, Text, Thought
+from antiphon.types.codec import encode
+from antiphon.types.events import Event
+from antiphon.types.items import FunctionCall
+from antiphon.types.response import Response
+from tests.runs.rig import Rig, rig, text_of
+from tests.runs.test_faults import settled, wire
+
+pytestmark = pytest.mark.anyio
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+JSON = {"format": {"type": "json_schema", "name": "answer", "schema": SCHEMA, "strict": True}}
+END = Finish("stop")
+
+
+class Recital:
+    """A model that says what it was given: for each call its batches. Counts its open calls."""
+
+    def __init__(self, *calls: Sequence[Sequence[Delta]]) -> None:
+        self.open_calls = 0
+        self._calls: Iterator[Sequence[Sequence[Delta]]] = iter(calls)
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def models(self) -> Sequence[Model]:
+        return ()
+
+    def capabilities(self, model: str) -> Capabilities:
+        return Capabilities()
+
+    async def count(self, turn: Turn) -> int | None:
+        return None
+
+    async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
+        self.open_calls += 1
+        try:
+            for batch in next(self._calls):
+                yield batch
+        finally:
+            self.open_calls -= 1
+
+
+def tool(name: str, *, strict: bool) -> dict[str, Any]:
+    return {"type": "function", "name": name, "parameters": SCHEMA, "strict": strict}
+
+
+def call(index: int, name: str, arguments: str) -> list[Delta]:
+    return [CallStart(index, "function", name), CallArguments(index, arguments)]
+
+
+async def recited(*calls: Sequence[Sequence[Delta]], **body: Any) -> Response:
+    """The streamed response to these model calls; its stream is whole and replays the same."""
+    model = Recital(*calls)
+
+    def recite(r: Rig) -> None:
+        r.runs.backend = model
+
+    async with rig(recite) as r:
+        events: list[Event] = await r.stream(**body)
+        settled(events)
+        last: Response = events[-1].response  # type: ignore[attr-defined]
+        assert wire(await r.replay(last.id)) == wire(events)
+    assert model.open_calls == 0
+    return last
+
+
+@pytest.mark.requirement("runs:attempts:reasoning")
+async def test_an_answer_after_reasoning_shown_in_an_earlier_attempt_is_heard() -> None:
+    thinks: list[list[Delta]] = [[Thought("hm")], [Text("no JSON"), END]]
+    made = await recited(thinks, [[Thought("so")], [Text('{"a":1}'), END]], text=JSON)
+    assert made.status == "completed" and text_of(made) == '{"a":1}'
+    stray: list[list[Delta]] = [[Thought("hm")], [*call(0, "nobody", "{}"), END]]
+    made = await recited(stray, [[Text("sunny"), END]], tools=[tool("f", strict=False)])
+    assert made.status == "completed" and text_of(made) == "sunny"
+
+
+@pytest.mark.requirement("runs:attempts:no-trace")
+async def test_a_call_before_a_broken_one_is_not_made_twice() -> None:
+    free, broken = call(0, "free", '{"a":1}'), call(1, "checked", '{"a"')
+    whole = call(1, "checked", '{"a":2}')
+    made = await recited(
+        [free, [*broken, END]],
+        [free, [*whole, END]],
+        tools=[tool("free", strict=False), tool("checked", strict=True)],
+    )
+    calls = [item for item in made.output if isinstance(item, FunctionCall)]
+    assert [(c.name, c.arguments) for c in calls] == [("free", '{"a":1}'), ("checked", '{"a":2}')]
+
+
+@pytest.mark.requirement("runs:format:checked")
+async def test_an_empty_refusal_excuses_nothing() -> None:
+    broken: list[list[Delta]] = [[Declined(""), Text("no JSON"), END]]
+    made = await recited(broken, [[Text('{"a":1}'), END]], text=JSON)
+    assert made.status == "completed" and text_of(made) == '{"a":1}'
+
+
+@pytest.mark.requirement("runs:faults:inside-a-read")
+async def test_what_came_in_the_same_read_before_nonsense_is_not_lost() -> None:
+    read = [Text("a"), *call(0, "f", '{"a":1}'), CallStart(1, "function", "f")]
+    made = await recited([[*read, CallArguments(0, "more")]], tools=[tool("f", strict=False)])
+    assert made.status == "failed" and text_of(made) == "a"
+    assert b'"arguments":"{\\"a\\":1}"' in encode(made.output)
+
+
+@pytest.mark.requirement("runs:faults:late-first-batch")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_call_that_began_too_late_is_closed(stream: bool) -> None:
+    model = Recital([[Text("late")], [END]])
+    clock = count(0, 10_000)
+
+    def recite(r: Rig) -> None:
+        r.runs.backend = model
+        r.runs.ids.clock = lambda: next(clock)
+
+    async with rig(recite, turn_seconds_max=1.0) as r:
+        with pytest.raises(RemoteError) as failure:
+            await r.start(stream=stream, store=False)
+        assert failure.value.status == 504
+        assert model.open_calls == 0
