@@ -78,6 +78,12 @@ REQUIREMENTS = {
         _ISSUE, "A model that never satisfies the format ends the response as failed."
     ),
     "runs:format:json-object": Requirement(_ISSUE, "json_object output is a JSON object."),
+    "runs:format:bounded": Requirement(
+        "issue §6", "The work of one check is bounded, whatever the schema."
+    ),
+    "runs:format:unique": Requirement(
+        "JSON Schema §6.4.3", "uniqueItems compares values, in linear time."
+    ),
     "runs:format:numbers": Requirement(
         _ISSUE, "A number too large to compute with breaks the format, not the server."
     ),

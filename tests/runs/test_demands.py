@@ -58,6 +58,32 @@ async def test_json_object_is_checked() -> None:
         assert (await r.create("never-json", text=asked)).status == "failed"
 
 
+@pytest.mark.requirement("runs:format:bounded")
+def test_a_schema_that_doubles_the_work_at_each_level_is_given_up() -> None:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(24):
+        schema = {"anyOf": [schema], "unevaluatedProperties": False, "properties": {"a": {}}}
+    check = compiled(json.dumps(schema).encode())
+    assert isinstance(check, SchemaCheck)
+    assert check.problem('{"a": 1}') == "it is too complex for its schema to be checked"
+    long = compiled(json.dumps({"description": "x" * 300_000}).encode())
+    assert isinstance(long, str) and "longer than" in long
+
+
+@pytest.mark.requirement("runs:format:unique")
+@pytest.mark.parametrize(
+    ("items", "fits"),
+    [
+        ('[1, true, "1", [1], {"a": 1}]', True),
+        ("[1, 1.0]", False),
+        ('[{"a": 1, "b": [2]}, {"b": [2], "a": 1}]', False),
+    ],
+)
+def test_items_are_unique_as_json_sees_it(items: str, fits: bool) -> None:
+    check = compiled(b'{"uniqueItems": true}')
+    assert isinstance(check, SchemaCheck) and (check.problem(items) is None) == fits
+
+
 @pytest.mark.requirement("runs:format:numbers")
 @pytest.mark.parametrize("number", ["1e999", "9" * 400])
 def test_a_number_without_end_is_a_misfit(number: str) -> None:
