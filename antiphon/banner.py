@@ -6,6 +6,7 @@ from textwrap import indent
 
 from antiphon import __version__
 from antiphon.config import ChatSettings, Config, LlamaCppSettings, ScriptedSettings
+from antiphon.config_text import without_secret
 
 _SAMPLE = """\
 curl {url}/responses{header} -H 'content-type: application/json' \\
@@ -31,8 +32,7 @@ def banner(config: Config, port: int, *, engine_problem: str | None = None) -> s
         "",
         indent(_SAMPLE.format(url=url, header=header, key=key, model=model), "    "),
         "",
-        *_models(config),
-        *([f"WARNING: that model cannot answer here. {engine_problem}"] if engine_problem else []),
+        *_models(config, engine_problem),
         *_data(config),
         *_keys(config),
         "Stop with Ctrl-C.",
@@ -62,14 +62,16 @@ def sample_model(config: Config) -> str:
     return "MODEL"
 
 
-def _models(config: Config) -> list[str]:
+def _models(config: Config, engine_problem: str | None) -> list[str]:
     lines = []
     for backend in config.backends:
         match backend:
+            case LlamaCppSettings() if engine_problem:
+                lines.append(f"WARNING: {backend.model_name} cannot answer here. {engine_problem}")
             case LlamaCppSettings(path=None):
                 lines += [
-                    f"{backend.model_name} answers: a tiny demonstration model in this process's "
-                    "care. Connect a real one:",
+                    f"{backend.model_name} answers, a tiny demonstration model that comes with "
+                    "Antiphon. Connect a real one:",
                     "    antiphon serve --model PATH.gguf",
                     "    antiphon serve --upstream http://HOST:PORT/v1 [--upstream-key-env NAME]",
                 ]
@@ -78,8 +80,9 @@ def _models(config: Config) -> list[str]:
             case ScriptedSettings():
                 lines.append("scripted/… models play their scripts; /v1/models lists them.")
             case ChatSettings():
-                which = ", ".join(backend.models) or "every other model name"
-                lines.append(f"{backend.url} answers for {which}.")
+                rest = "every other model name" if config.backends[1:] else "every model name"
+                which = ", ".join(backend.models) or rest
+                lines.append(f"{without_secret(backend.url)} answers for {which}.")
     return lines
 
 

@@ -58,7 +58,11 @@ def settings_options(command: Command) -> Command:
         ),
         click.option("--profile", metavar="NAME", help="Whose habits the upstream has."),
         click.option("--model", metavar="PATH.gguf", help="GGUF file to serve from this machine."),
-        click.option("--scripted", is_flag=True, help="Add the scripted models (for tests)."),
+        click.option(
+            "--scripted",
+            is_flag=True,
+            help="Serve the scripted models (for tests), not the demo model.",
+        ),
         click.option("--log-format", metavar="FORMAT", help="json, pretty or auto."),
         click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error."),
     ]
@@ -149,7 +153,7 @@ def doctor(**options: Any) -> None:
 @settings_options
 def models(**options: Any) -> None:
     """List the models that would answer."""
-    from antiphon.app import models_of
+    from antiphon.app import engine_problem, models_of
     from antiphon.errors import AntiphonError
 
     config = _load(options).config
@@ -160,7 +164,14 @@ def models(**options: Any) -> None:
     for model in found:
         click.echo(f"{model.id}  {model.about}".rstrip())
     if not found:
-        click.echo("The upstream does not tell; any model name is passed on to it.")
+        click.echo(
+            "The upstream lists none. Any model name is passed on to it; "
+            "`antiphon doctor` says whether it can be reached."
+        )
+    embedded = [one for one in config.backends if isinstance(one, LlamaCppSettings)]
+    if embedded and (problem := engine_problem()):
+        names = ", ".join(one.model_name for one in embedded)
+        _stop(f"{names} cannot answer here. {problem}", 1)
 
 
 def _load(options: Mapping[str, Any]) -> Loaded:

@@ -91,7 +91,8 @@ class Secret(Section, frozen=True, kw_only=True):
             try:
                 value = Path(self.key_file).expanduser().read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"cannot read the key file {self.key_file}: {error}") from None
+                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+                raise ValueError(f"cannot read the key file {self.key_file}: {why}") from None
             if not value:
                 raise ValueError(f"the key file {self.key_file} is empty")
             return value

@@ -24,6 +24,8 @@ ENVIRONMENT_PREFIX = "ANTIPHON__"
 ENVIRONMENT_FILE = "ANTIPHON_CONFIG"
 DEFAULT = "default"
 
+_GGUF_MAGIC = b"GGUF"
+
 KeyPath = tuple[str | int, ...]
 
 _POSITION = re.compile(r" - at `\$(?P<path>[^`]*)`\Z")
@@ -188,8 +190,10 @@ class _Layers:
 def _read(file: str) -> dict[str, Any]:
     try:
         text = Path(file).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: cannot be read: it is not UTF-8 text") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -350,12 +354,25 @@ def _check_outside(loaded: Loaded) -> None:
             path: KeyPath = (name, index)
             if isinstance(section, Secret):
                 _check_secret(section, path, loaded)
-            if isinstance(section, LlamaCppSettings) and section.path is not None:
-                where = Path(section.path).expanduser()
-                if not where.is_file():
-                    _refuse((*path, "path"), f"there is no file {where}", loaded)
+            if isinstance(section, LlamaCppSettings) and (wrong := _not_gguf(section.path)):
+                _refuse((*path, "path"), wrong, loaded)
     if len(projects(loaded.config)) < len(loaded.config.keys):
         _refuse(("keys",), "the same key is given twice", loaded)
+
+
+def _not_gguf(named: str | None) -> str | None:
+    """Why the file, if one is named, cannot be a model (told by its first bytes), or None."""
+    if named is None:
+        return None
+    path = Path(named).expanduser()
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None if magic == _GGUF_MAGIC else f"{path} is not a GGUF file"
 
 
 def _check_secret(section: Secret, path: KeyPath, loaded: Loaded) -> None:

@@ -56,7 +56,7 @@ def _shown(value: Any, *, secret: bool) -> str:
         case str() if secret:
             return _quoted(MASK)
         case str():
-            return _quoted(_without_password(value))
+            return _quoted(without_secret(value))
         case bool():
             return "true" if value else "false"
         case _:
@@ -67,6 +67,10 @@ def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()  # JSON's strings are TOML's basic strings
 
 
-def _without_password(text: str) -> str:
+def without_secret(text: str) -> str:
+    """A URL without its secret: the password, or a token that stands alone before the host."""
     parts = urlsplit(text) if "://" in text else None
-    return text.replace(f":{parts.password}@", f":{MASK}@") if parts and parts.password else text
+    if parts is None or not parts.username:
+        return text
+    shown = f"{parts.username}:{MASK}" if parts.password else MASK
+    return text.replace(f"{parts.netloc.rpartition('@')[0]}@", f"{shown}@", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import shutil
 import sys
@@ -130,19 +131,20 @@ def _engine() -> Finding:
 async def _upstream(settings: ChatSettings) -> Finding:
     about = f"upstream {settings.name}"
     parts = urlsplit(settings.url)
-    where = f"{parts.scheme}://{parts.hostname}"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    where = f"{parts.scheme}://{parts.hostname} port {port}"
     async with app.backend_of(settings) as backend:
         models = await backend.models()
     if models:
         names = ", ".join(model.id for model in models[:5]) + ("…" if len(models) > 5 else "")
         return Finding("ok", about, f"{where} serves {names}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             _, writer = await asyncio.open_connection(parts.hostname, port)
     except OSError as error:  # TimeoutError is one
-        why = error.strerror or "no answer"
-        return Finding("fail", about, f"{where} port {port}: {why}", "Is it running?")
+        number = error.errno or 0  # not above 0 where a name is not known
+        why = os.strerror(number) if number > 0 else error.strerror or "no answer"
+        return Finding("fail", about, f"{where}: {why}", "Is it running?")
     writer.close()
     remedy = "Fine if it never lists them; otherwise check the path (/v1) and the key."
     return Finding("warn", about, f"{where} answers, but lists no models", remedy)

@@ -25,7 +25,8 @@ class Capabilities(Struct, frozen=True):
       ``asked``   : passed on, may be broken, so the run checks and asks again;
       ``none``    : not even passed on; the run states it in words, checks and asks again.
     ``images``: image parts are understood. ``logprobs``: token log probabilities are returned.
-    ``context_tokens``: the window, when known.
+    ``context_tokens``: the window, when known. ``unsent``: the API's names of parameters that
+    cannot be passed on; a request that sets one is told (``x-antiphon-downgrades``).
     """
 
     tools: bool = True
@@ -37,6 +38,7 @@ class Capabilities(Struct, frozen=True):
     grammar: Literal["enforced", "asked", "none"] = "none"
     tool_choice: Literal["enforced", "asked", "none"] = "asked"
     context_tokens: int | None = None
+    unsent: frozenset[str] = frozenset()
 
 
 class Turn(Struct, frozen=True, kw_only=True):

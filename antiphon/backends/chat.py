@@ -121,6 +121,8 @@ class Chat:
             known = msgspec.structs.replace(known, json_schema="asked")
         if known.strict_tools == "enforced" and not profile.strict_tools:
             known = msgspec.structs.replace(known, strict_tools="asked")
+        if unsent := profile.unsent:
+            known = msgspec.structs.replace(known, unsent=unsent)
         return known
 
     async def count(self, turn: Turn) -> int | None:

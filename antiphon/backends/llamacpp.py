@@ -118,6 +118,11 @@ class LlamaCpp(Chat):
         await super().close()
         await self.child.close()
 
+    def capabilities(self, model: str) -> Capabilities:
+        """An effort decides whether a thinking model thinks; any other has no use for one."""
+        known = super().capabilities(model)
+        return msgspec.structs.replace(known, unsent=frozenset()) if known.reasoning else known
+
     async def models(self) -> Sequence[Model]:
         """The one model, whether or not it is loaded yet."""
         return [Model(id=self.model, created=self._created, about=self.habits.about)]

@@ -39,8 +39,8 @@ def probe(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> Probe:
         return Probe(
             False,
             f"The package xllamacpp is not installed (this is {_platform()}).",
-            "Install it with: pip install 'antiphon[local]' (Linux with glibc, macOS 13 or newer, "
-            f"Windows on x64). {ELSEWHERE}",
+            "Install it with: pip install '.[local]' in the checkout (Linux with glibc, macOS 13 "
+            f"or newer, Windows on x64). {ELSEWHERE}",
         )
     if missing := _missing_flags(cpuinfo):
         return Probe(

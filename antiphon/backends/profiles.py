@@ -72,6 +72,14 @@ class Profile(Struct, frozen=True, kw_only=True):
     tokenize: bool = False
     capabilities: Capabilities = _PASSED_ON
 
+    @property
+    def unsent(self) -> frozenset[str]:
+        """The API's names of the settings this kind of server has no field for."""
+        if self.penalties and self.efforts:
+            return frozenset()
+        names = () if self.penalties else ("presence_penalty", "frequency_penalty")
+        return frozenset((*names, *(() if self.efforts else ("reasoning.effort",))))
+
 
 _OPENAI = Profile(
     developer_role=True,

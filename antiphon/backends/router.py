@@ -32,6 +32,8 @@ BACK_OFF_SECONDS_MAX = 4.0
 RETRY_AFTER_SECONDS_MAX = 15.0
 """A longer wish of the upstream is not waited for: the caller gets the error and the wish."""
 
+_PROMISES = ("enforced", "asked", "none")
+
 LEARNED_FIRST, LEARNED_EVERY = 3, 64
 """Which of a model's turns teach the estimator: estimating a long context is not free."""
 
@@ -112,9 +114,13 @@ class Router:
         return routes
 
     def capabilities(self, model: str) -> Capabilities:
-        """Those of the route tried first."""
-        route = self.routes_of(model)[0]
-        return route.backend.capabilities(route.rename.get(model, model))
+        """Those of the route tried first, but enforcing only what every route enforces: the
+        run checks nothing that is enforced, and any of them may answer."""
+        first, *others = self.routes_of(model)
+        known = first.backend.capabilities(first.rename.get(model, model))
+        for route in others:
+            known = _weaker(known, route.backend.capabilities(route.rename.get(model, model)))
+        return known
 
     async def count(self, turn: Turn) -> int | None:
         """The count of the route tried first, if it can tell."""
@@ -236,6 +242,15 @@ class _Call:
 
 def _invites_retry(error: RemoteError) -> bool:
     return error.retryable and (error.retry_after_seconds or 0) <= RETRY_AFTER_SECONDS_MAX
+
+
+def _weaker(known: Capabilities, other: Capabilities) -> Capabilities:
+    """``known`` with the weaker of both promises in each field."""
+    weaker = {
+        field: max(getattr(known, field), getattr(other, field), key=_PROMISES.index)
+        for field in ("json_schema", "strict_tools", "grammar", "tool_choice")
+    }
+    return msgspec.structs.replace(known, **weaker)
 
 
 def _for(route: Route, turn: Turn) -> Turn:

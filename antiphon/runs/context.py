@@ -105,6 +105,7 @@ async def resolve(
     brought = await history.bring(
         asked.input, past=past, ids=item_ids, store=store, project=project
     )
+    past = history.without_cut_calls(past, brought.items)
     _check_items(brought.items, past, able, model, settings)
     history.check_calls(past, brought.items)
     started = ids.clock()
@@ -129,7 +130,7 @@ async def resolve(
         brought=b"[]" if asked.store is False else encode(brought.raw),
         new=len(brought.items),
         started_ms=started,
-        downgrades=_downgrades(asked, items),
+        downgrades=_downgrades(asked, items, able),
     )
 
 
@@ -307,11 +308,15 @@ def _check_part(part: Any, path: str, able: Capabilities, model: str) -> None:
         )
 
 
-def _downgrades(asked: CreateResponse, items: Sequence[Item]) -> list[str]:
+def _downgrades(asked: CreateResponse, items: Sequence[Item], able: Capabilities) -> list[str]:
     """Parameters that are accepted because real clients send them, and not fully honoured."""
     reasoning = asked.reasoning
+    effort = reasoning is not None and reasoning.effort is not None
     summary = reasoning is not None and (reasoning.summary or reasoning.generate_summary)
     found = [
+        ("presence_penalty", bool(asked.presence_penalty) and "presence_penalty" in able.unsent),
+        ("frequency_penalty", bool(asked.frequency_penalty) and "frequency_penalty" in able.unsent),
+        ("reasoning.effort", effort and "reasoning.effort" in able.unsent),
         ("reasoning.summary", bool(summary)),
         ("reasoning.mode", reasoning is not None and reasoning.mode == "pro"),
         ("reasoning.context", reasoning is not None and reasoning.context == "all_turns"),

@@ -68,16 +68,21 @@ async def past_of(store: Responses, project: str, parent: str) -> Sequence[Past]
 
 
 def items_of(history: Sequence[Past]) -> list[Item]:
-    """All items of a history, oldest first; calls that were cut short are left out."""
+    """All items of a history, oldest first."""
     items: list[Item] = []
     for past in history:
         items += open_stored(past.input)
         items += open_stored(past.output)
-    return [item for item in items if not _is_cut(item)]
+    return items
 
 
-def _is_cut(item: Item) -> bool:
-    return isinstance(item, _CALLS) and item.status == "incomplete"
+def without_cut_calls(past: Sequence[Item], brought: Sequence[Item]) -> list[Item]:
+    """The history without the calls that were cut short and that nobody has answered."""
+    cut = {i.call_id for i in past if isinstance(i, _CALLS) and i.status == "incomplete"}
+    if not cut:
+        return list(past)
+    cut -= {i.call_id for i in (*past, *brought) if isinstance(i, _OUTPUTS)}
+    return [i for i in past if not (isinstance(i, _CALLS) and i.call_id in cut)]
 
 
 async def bring(

@@ -135,6 +135,8 @@ class Run:
         problem = None if cut else self._warden.verdict()
         if problem is not None:
             return self._again(problem)
+        if self._warden.has_asides:
+            self._composer.phase = "commentary"
         events = self._composer.feed(self._warden.release())
         events += self._composer.close(cut=cut)
         if finish.reason == "length":

@@ -12,16 +12,20 @@ import json
 from collections.abc import Iterator
 from contextvars import ContextVar
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 
 _CACHE = 128
 _PROBLEM_LENGTH_MAX = 300
-_REFERENCES_FOLLOWED_MAX = 20_000
-_REFERENCES_TRIED_MAX = 1_000
-"""For the trial with ``null`` when a schema is compiled: nothing to repeat a reference for."""
+_STEPS_MAX = 100_000
+"""Keywords looked at in one check: about a second. Nested alternatives with ``unevaluated…``
+double the work at each level, and a definition may refer to itself."""
+_SCHEMA_BYTES_MAX = 256 * 1024
+"""Compiling one this long takes the loop two seconds; the API allows 120,000 characters."""
+_STEPS_TRIED_MAX = 10_000
+"""For the trial with ``null`` when a schema is compiled: there is nothing to look into."""
 _DATA = frozenset({"const", "enum", "default", "examples"})
 """Keywords whose values are data: a ``$ref`` or ``pattern`` in them means nothing."""
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
@@ -33,10 +37,10 @@ class Unusable(ValueError):
 
 
 class _TooMuch(Exception):
-    """A check followed more references than any honest schema needs."""
+    """A check took more steps than any honest schema needs."""
 
 
-_references_left: ContextVar[list[int]] = ContextVar("references left in this check")
+_steps_left: ContextVar[list[int]] = ContextVar("steps left in this check")
 
 
 class SchemaCheck:
@@ -50,7 +54,7 @@ class SchemaCheck:
         from jsonschema.exceptions import SchemaError
         from referencing.jsonschema import EMPTY_REGISTRY
 
-        _references_left.set([_REFERENCES_TRIED_MAX])
+        _steps_left.set([_STEPS_TRIED_MAX])
         try:
             Draft202012Validator.check_schema(schema)
             _look_through(schema)
@@ -59,13 +63,13 @@ class SchemaCheck:
         except SchemaError as error:
             raise Unusable(error.message) from None
         except (RecursionError, _TooMuch):
-            raise Unusable("it is nested too deeply, or refers to itself without end") from None
+            raise Unusable("it is too complex, or refers to itself without end") from None
 
     def problem(self, text: str) -> str | None:
         """What is wrong with ``text``, in words a model can act on, or None."""
         from jsonschema.exceptions import best_match
 
-        _references_left.set([_REFERENCES_FOLLOWED_MAX])
+        _steps_left.set([_STEPS_MAX])
         try:
             worst = best_match(self._validator.iter_errors(loaded(text)))
         except ValueError as error:
@@ -73,7 +77,7 @@ class SchemaCheck:
         except ArithmeticError:  # a remainder of 1e999, which is infinite
             return "a number in it is too large"
         except (RecursionError, _TooMuch):
-            return "it is nested too deeply"
+            return "it is too complex for its schema to be checked"
         if worst is None:
             return None
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in worst.absolute_path)
@@ -83,6 +87,8 @@ class SchemaCheck:
 @lru_cache(_CACHE)
 def compiled(schema: bytes) -> SchemaCheck | str:
     """The check for a schema given as JSON, or why there can be none."""
+    if len(schema) > _SCHEMA_BYTES_MAX:
+        return f"it is longer than {_SCHEMA_BYTES_MAX} bytes"
     try:
         return SchemaCheck(msgspec.json.decode(schema))
     except Unusable as error:
@@ -142,37 +148,44 @@ def _pattern(pattern: str) -> _Pattern:
 
 @lru_cache(1)
 def _validator() -> Any:
-    """Draft 2020-12 with our own matching of patterns."""
+    """Draft 2020-12 with keywords of our own, all of them counted."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     own = {
-        "$ref": _follow,
-        "$dynamicRef": _follow_dynamic,
         "multipleOf": _check_multiple_of,
+        "uniqueItems": _check_unique_items,
         "pattern": _check_pattern,
         "patternProperties": _check_pattern_properties,
         "additionalProperties": _check_additional_properties,
     }
-    return extend(Draft202012Validator, own)
+    every = {**Draft202012Validator.VALIDATORS, **own}
+    counted = {word: partial(_counted, check) for word, check in every.items()}
+    return extend(Draft202012Validator, counted)
 
 
-def _follow(validator: Any, reference: str, value: Any, schema: Any) -> Any:
-    return _counted("$ref", validator, reference, value, schema)
-
-
-def _follow_dynamic(validator: Any, reference: str, value: Any, schema: Any) -> Any:
-    return _counted("$dynamicRef", validator, reference, value, schema)
-
-
-def _counted(word: str, validator: Any, reference: str, value: Any, schema: Any) -> Any:
-    from jsonschema import Draft202012Validator
-
-    left = _references_left.get()
+def _counted(check: Any, validator: Any, keyword: Any, value: Any, schema: Any) -> Any:
+    left = _steps_left.get()
     left[0] -= 1
     if left[0] < 0:
         raise _TooMuch
-    return Draft202012Validator.VALIDATORS[word](validator, reference, value, schema)
+    return check(validator, keyword, value, schema)
+
+
+def _check_unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+    """In linear time: the library compares every item with every other."""
+    from jsonschema.exceptions import ValidationError
+
+    if wanted and isinstance(value, list) and len(set(map(_hashable, value))) < len(value):
+        yield ValidationError("its items are not all different")
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return frozenset((name, _hashable(member)) for name, member in value.items())
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    return (bool, value) if isinstance(value, bool) else value  # in Python True is 1
 
 
 def _check_multiple_of(validator: Any, divisor: Any, value: Any, schema: Any) -> Iterator[Any]:

@@ -123,6 +123,12 @@ class Warden:
         return f"Your answer does not have the demanded format: {problem}."
 
     @property
+    def has_asides(self) -> bool:
+        """Whether the text held back only accompanies calls: the demanded format is of the final
+        answer, and parsers must know that this is not it."""
+        return self._demands.text is not None and bool(self._accepted)
+
+    @property
     def text(self) -> str:
         """The text held back so far."""
         return "".join(d.text for d in self._held if isinstance(d, Text))

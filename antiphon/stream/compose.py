@@ -35,7 +35,7 @@ from antiphon.stream.deltas import (
     Thought,
 )
 from antiphon.stream.gate import Gate
-from antiphon.types.base import UNSET
+from antiphon.types.base import UNSET, UnsetType
 from antiphon.types.content import OutputText, ReasoningText, Refusal
 from antiphon.types.events import (
     AnnotationAdded,
@@ -60,6 +60,7 @@ from antiphon.types.items import (
     FunctionCall,
     OutputItem,
     OutputMessage,
+    Phase,
     Reasoning,
     Status,
 )
@@ -84,7 +85,8 @@ class Composer:
     """Composes one response; ``feed`` once per batch, ``close`` at the end of each turn.
 
     ``taken`` are the call ids the context already uses: a backend's own id is kept unless it is
-    empty, too long or taken. ``logprobs``: text parts carry them.
+    empty, too long or taken. ``logprobs``: text parts carry them. ``phase`` is given to every
+    message opened while it is set.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Composer:
     ) -> None:
         self._gate = gate
         self._ids = ids
+        self.phase: Phase | UnsetType = UNSET
         self._taken = taken if taken is not None else set()
         self._logprobs = logprobs
         self._index = -1
@@ -267,7 +270,7 @@ class Composer:
             self._close_item(out, "completed")
             self._begin(kind, "msg" if kind == "message" else "rs")
             added: OutputItem = (
-                OutputMessage(id=self._item_id, status="in_progress", content=[])
+                OutputMessage(id=self._item_id, status="in_progress", content=[], phase=self.phase)
                 if kind == "message"
                 else Reasoning(id=self._item_id, summary=[], content=[], status="in_progress")
             )
@@ -336,7 +339,9 @@ class Composer:
             if self._part:
                 self._close_part(out)
             item = (
-                OutputMessage(id=self._item_id, status=status, content=self._parts)
+                OutputMessage(
+                    id=self._item_id, status=status, content=self._parts, phase=self.phase
+                )
                 if self._item == "message"
                 else Reasoning(id=self._item_id, summary=[], content=self._parts, status=status)
             )

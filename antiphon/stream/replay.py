@@ -29,7 +29,7 @@ from antiphon.stream.deltas import (
     Thought,
 )
 from antiphon.stream.gate import Gate
-from antiphon.types.base import given
+from antiphon.types.base import UNSET, given
 from antiphon.types.content import OutputText, Refusal
 from antiphon.types.events import (
     AnnotationAdded,
@@ -125,6 +125,7 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     composer = Composer(gate, ids, logprobs=with_logprobs)
     pieces = _Pieces(cuts)
     for index, item in enumerate(response.output):
+        composer.phase = item.phase if isinstance(item, OutputMessage) else UNSET
         events += composer.feed(list(_deltas(item, index, pieces)))
         events += composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
     terminal = TERMINAL_EVENT.get(final.status)

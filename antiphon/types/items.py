@@ -45,6 +45,7 @@ class OutputMessage(Wire, tag_field="type", tag="message"):
     status: Status
     content: list[OutputText | Refusal]
     role: Literal["assistant"] = "assistant"
+    phase: Phase | UnsetType = UNSET
 
 
 class FunctionCall(Wire, tag_field="type", tag="function_call"):

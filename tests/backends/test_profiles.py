@@ -112,3 +112,14 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
 def test_a_date_ahead_is_a_wait() -> None:
     wait = retry_after({"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"})
     assert wait is not None and wait > 1e9
+
+
+@pytest.mark.requirement("chat:profiles:unsent")
+def test_what_a_server_has_no_field_for_is_known_by_its_api_name() -> None:
+    assert PROFILES["generic"].unsent == frozenset()
+    assert PROFILES["deepseek"].unsent == {"reasoning.effort"}
+    assert PROFILES["anthropic"].unsent == {
+        "reasoning.effort",
+        "presence_penalty",
+        "frequency_penalty",
+    }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.base import Turn
+from antiphon.backends.base import Capabilities, Turn
 from antiphon.backends.router import Route, Router
 from antiphon.backends.scripted import Scripted
 from antiphon.errors import ClientError, RemoteError
@@ -63,6 +63,23 @@ def text_of(deltas: list[Delta]) -> str:
 
 
 # Which
+
+
+class Enforcing(Scripted):
+    """A model whose output cannot break a schema."""
+
+    def capabilities(self, model: str) -> Capabilities:
+        return Capabilities(images=False, json_schema="enforced", strict_tools="enforced")
+
+
+@pytest.mark.requirement("chat:route:promises")
+def test_only_what_every_route_enforces_is_enforced() -> None:
+    alone = Rig(Route(name="a", backend=Enforcing()))
+    assert alone.router.capabilities("m").json_schema == "enforced"
+    rig = Rig(Route(name="a", backend=Enforcing()), route("b"))
+    able, weaker = rig.router.capabilities("m"), Scripted().capabilities("m")
+    assert (able.json_schema, able.strict_tools) == (weaker.json_schema, weaker.strict_tools)
+    assert able.json_schema != "enforced" and not able.images
 
 
 @pytest.mark.requirement("chat:route:table")

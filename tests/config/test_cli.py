@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from antiphon import __version__
+from antiphon.backends import llamacpp_probe
 from antiphon.banner import banner, base_url, sample_model
 from antiphon.cli import main
 from antiphon.config import (
@@ -46,7 +47,7 @@ def test_check_says_ok_or_one_line_and_exits_with_2(tmp_path: Path) -> None:
 @pytest.mark.requirement("config:flags:backends")
 def test_the_short_options_stand_for_backends_and_keys(tmp_path: Path) -> None:
     model = tmp_path / "m.gguf"
-    model.touch()
+    model.write_bytes(b"GGUF")
     shown = run(
         *("config", "show", "--upstream", "http://h/v1", "--upstream-key-env", "PATH"),
         *("--profile", "vllm", "--model", str(model), "--scripted"),
@@ -72,6 +73,23 @@ def test_models_lists_the_scripts() -> None:
     assert "scripted/echo  Repeats the last user text word by word." in listed.output
 
 
+def test_models_says_when_the_embedded_model_cannot_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(llamacpp_probe, "find_spec", lambda name: None)
+    listed = run("models")
+    assert listed.exit_code == 1
+    assert "demo-antiphon cannot answer here. The package xllamacpp is not" in listed.stderr
+
+
+def test_models_tells_what_to_do_where_the_upstream_lists_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+    listed = run("models", "--upstream", url)
+    assert listed.exit_code == 0
+    assert "`antiphon doctor` says whether it can be reached" in listed.output
+
+
 @pytest.mark.requirement("config:doctor:findings")
 def test_doctor_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     well = run("doctor", "--scripted", "--port", "0", "--data", str(tmp_path / "new"))
@@ -95,10 +113,11 @@ def test_doctor_warns_of_an_open_server(tmp_path: Path) -> None:
 
 def test_doctor_tells_of_an_upstream_that_is_not_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        port = closed.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/v1"
     said = run("doctor", "--upstream", url, "--port", "0", "--data", str(tmp_path))
     assert said.exit_code == 1
-    assert "fail  upstream upstream:" in said.output
+    assert f"fail  upstream upstream: http://127.0.0.1 port {port}: Connection ref" in said.output
 
 
 @pytest.mark.parametrize(
@@ -141,4 +160,12 @@ def test_the_banner_warns_only_when_others_can_connect_without_a_key() -> None:
 def test_the_banner_says_when_the_embedded_model_cannot_answer() -> None:
     config = Config(store=StoreSettings(file=":memory:"))
     said = banner(config, 1, engine_problem="No wheel. Use an upstream.")
-    assert "WARNING: that model cannot answer here. No wheel. Use an upstream." in said
+    assert "WARNING: demo-antiphon cannot answer here. No wheel. Use an upstream." in said
+    assert "demo-antiphon answers" not in said
+
+
+def test_the_banner_says_which_model_names_an_upstream_answers() -> None:
+    chat = ChatSettings(url="http://h/v1")
+    assert "answers for every model name." in banner(Config(backends=(chat,)), 1)
+    both = Config(backends=(ScriptedSettings(), chat))
+    assert "answers for every other model name." in banner(both, 1)

@@ -11,6 +11,7 @@ from msgspec import inspect, structs
 
 from antiphon import config as settings
 from antiphon.backends.profiles import PROFILES
+from antiphon.banner import banner
 from antiphon.config import (
     ChatSettings,
     Config,
@@ -156,6 +157,10 @@ MISTAKES = {
         "[[backends]]\nkind = 'llamacpp'\npath = '/nowhere/m.gguf'",
         "backends[0].path: there is no file /nowhere/m.gguf",
     ),
+    "not a gguf": (
+        f"[[backends]]\nkind = 'llamacpp'\npath = '{__file__}'",
+        f"backends[0].path: {__file__} is not a GGUF file",
+    ),
     "no key at all": (
         "[[keys]]\nproject = 'x'",
         "keys[0]: one of key, key_env and key_file must be",
@@ -270,15 +275,17 @@ def test_show_is_toml_that_gives_the_same_settings_again(tmp_path: Path) -> None
 
 
 @pytest.mark.requirement("config:show:masks_secrets")
-def test_no_secret_is_shown_or_printed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["user:topsecret@h", "topsecret@h"])
+def test_no_secret_is_shown_or_printed(tmp_path: Path, place: str) -> None:
     loaded = from_toml(
         tmp_path,
         "[[keys]]\nkey = 'topsecret'\n"
-        + CHAT.replace("127.0.0.1", "user:topsecret@h")
+        + CHAT.replace("127.0.0.1", place)
         + "key = 'topsecret'\nheaders = { authorization = 'topsecret' }\n",
     )
     assert loaded.config.keys[0].secret() == "topsecret"
     assert "topsecret" not in as_toml(loaded)
+    assert "topsecret" not in banner(loaded.config, 1)
     assert "topsecret" not in repr(loaded.config)
     assert tomllib.loads(as_toml(loaded))["keys"][0]["key"] == "********"
 

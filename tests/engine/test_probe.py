@@ -49,7 +49,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(llamacpp_probe, "find_spec", lambda name: None)
     found = probe()
     assert not found.ok and "xllamacpp is not installed" in found.detail
-    assert "pip install 'antiphon[local]'" in found.remedy and "--upstream" in found.remedy
+    assert "pip install '.[local]'" in found.remedy and "--upstream" in found.remedy
 
 
 def test_a_missing_system_library_is_named_with_its_packages(

@@ -28,7 +28,7 @@ SCRIPTS = {
 """Example → the scripted model it is checked with, word for word. None: its own default."""
 
 PRINTED = {
-    "chain": r"1: Your name is Ada\.\n2: Your name is Ada\.\n2b: Your name is Grace\.\n"
+    "chain": r"1: Your name is Ada\.\n2: Your name is Ada\.\n2b: Your name is Ada\.\n"
     r"what turn 2 was made from:\n +user - Hi, my name is Ada\.\n"
     r" +assistant - Your name is Ada\.\n +user - What is my name\?\n",
     "custom_tool": r"calculate\('2 \+ 3 \* 4'\) -> 14\nThe tool said: 14\n",

@@ -131,7 +131,7 @@ def test_an_antiphon_command_exists_with_these_options(
             words[words.index(option) + 1] = str(tmp_path / name)
     if "--model" in words:
         model = tmp_path / "model.gguf"
-        model.touch()
+        model.write_bytes(b"GGUF")
         words[words.index("--model") + 1] = str(model)
     if words[:1] in (["doctor"], ["models"]):
         words = ["config", "check", *words[1:]]
@@ -167,7 +167,7 @@ def test_settings_shown_are_settings_the_server_takes(
     secret.write_text("sk-4", encoding="utf-8")
     shown = re.sub(r'key_file = "[^"]*"', f'key_file = "{secret}"', block.text)
     model = tmp_path / "model.gguf"
-    model.touch()
+    model.write_bytes(b"GGUF")
     shown = re.sub(r'path = "[^"]*[.]gguf"', f'path = "{model}"', shown)
     file.write_text(shown, encoding="utf-8")
     said = CliRunner().invoke(main, ["config", "check", "--config", str(file)])

@@ -5,6 +5,10 @@ from __future__ import annotations
 from tests.requirements.base import Requirement
 
 REQUIREMENTS = {
+    "chat:profiles:unsent": Requirement(
+        source="issue §3",
+        behaviour="Settings an upstream has no field for are reported, not silently ignored.",
+    ),
     "chat:count:tokenize": Requirement(
         "stack.md §8", "Where the server counts exactly, the count is the server's."
     ),
@@ -119,6 +123,9 @@ REQUIREMENTS = {
     ),
     "chat:route:models": Requirement("issue §3", "Models are listed under the names callers use."),
     "chat:route:no-end": Requirement("house.md §4.6", "An answer that has no end is a failure."),
+    "chat:route:promises": Requirement(
+        "issue §3", "With a fallback, only what every route enforces counts as enforced."
+    ),
     "chat:route:retries": Requirement(
         "issue §3", "Retries are bounded, slower each time, and only before the first word."
     ),

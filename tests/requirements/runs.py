@@ -71,6 +71,16 @@ REQUIREMENTS = {
     "runs:errors:before-first-event": Requirement(
         _ISSUE, "A failure before the first event is an error, and nothing is stored."
     ),
+    "runs:downgrades:unsent": Requirement(
+        _ISSUE, "A setting the backend has no field for is reported when it is asked for."
+    ),
+    "runs:calls:cut-and-answered": Requirement(
+        "api-surface §4.1", "A call that was cut short may still be answered, or is left out."
+    ),
+    "runs:format:commentary": Requirement(
+        "api-surface §22.41, openai SDK",
+        "Prose before a call under a text format is marked as commentary, so parsers skip it.",
+    ),
     "runs:format:checked": Requirement(
         _ISSUE, "Structured output that is not enforced is validated, with a bounded retry."
     ),

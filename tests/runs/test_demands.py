@@ -12,7 +12,8 @@ from antiphon.runs.demands import Demands, ObjectCheck
 from antiphon.runs.schemas import SchemaCheck, compiled
 from antiphon.runs.warden import Warden
 from antiphon.stream.deltas import CallArguments, CallStart, Text
-from antiphon.types.items import CustomToolCall, FunctionCall
+from antiphon.types.codec import encode
+from antiphon.types.items import CustomToolCall, FunctionCall, OutputMessage
 from tests.runs.rig import rig, text_of
 
 pytestmark = pytest.mark.anyio
@@ -221,3 +222,21 @@ async def test_raw_reasoning_is_shown_or_not_by_policy() -> None:
     async with rig(raw_reasoning="none") as r:
         made = await r.create("reasoning")
         assert [type(item).__name__ for item in made.output] == ["OutputMessage"]
+
+
+@pytest.mark.requirement("runs:format:commentary")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_prose_before_a_call_is_commentary_when_a_format_is_demanded(stream: bool) -> None:
+    async with rig() as r:
+        live = await r.start("text-then-tool", tools=[function()], text=JSON, stream=stream)
+        events = [event async for group in live.groups() for event in group]
+        message, call = live.response.output
+        assert isinstance(message, OutputMessage) and message.phase == "commentary"
+        assert isinstance(call, FunctionCall)
+        stored = await r.retrieve(live.response.id)
+        assert stored["output"][0]["phase"] == "commentary"
+        if stream:
+            replayed = await r.replay(live.response.id)
+            assert [encode(event) for event in replayed] == [encode(event) for event in events]
+        plain = await r.create("text-then-tool", tools=[function()])
+        assert "phase" not in (await r.retrieve(plain.id))["output"][0]

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError, RemoteError
+from antiphon.runs.context import _downgrades
+from antiphon.types.request import CreateResponse, ReasoningOptions
 from tests.runs.rig import rig
 
 pytestmark = pytest.mark.anyio
@@ -89,8 +92,6 @@ async def test_the_parameter_is_named(body: dict[str, Any], param: str, code: st
         with pytest.raises(ClientError) as refusal:
             await r.start(**{"model": "echo", **body} if "model" not in body else {})
             if "model" in body:
-                from antiphon.types.request import CreateResponse
-
                 await r.runs.create(CreateResponse(input="x"), project="p")
         assert refusal.value.status == 400
         assert (refusal.value.param or "").startswith(param)
@@ -140,3 +141,13 @@ async def test_too_many_items_are_refused() -> None:
         with pytest.raises(ClientError) as refusal:
             await r.create(input=items)
         assert refusal.value.param == "input"
+
+
+@pytest.mark.requirement("runs:downgrades:unsent")
+def test_settings_the_backend_cannot_pass_on_are_said() -> None:
+    able = Capabilities(unsent=frozenset({"presence_penalty", "reasoning.effort"}))
+    asked = CreateResponse(
+        presence_penalty=0.5, frequency_penalty=0.5, reasoning=ReasoningOptions(effort="low")
+    )
+    assert _downgrades(asked, [], able) == ["presence_penalty", "reasoning.effort"]
+    assert _downgrades(CreateResponse(presence_penalty=0.0), [], able) == []

@@ -289,3 +289,16 @@ def test_truncation_keeps_the_call_whose_output_is_brought() -> None:
     assert shortened([asked, call, output], 1) is None
     assert shortened([asked, asked, call, output], 1) == [asked, call, output]
     assert shortened([asked, call, output, asked], 1) == [asked]
+
+
+@pytest.mark.requirement("runs:calls:cut-and-answered")
+async def test_a_call_that_was_cut_may_be_answered_or_left() -> None:
+    async with rig() as r:
+        cut = await r.create("length-in-call", tools=[WEATHER])
+        call = cut.output[0]
+        assert isinstance(call, FunctionCall) and call.status == "incomplete"
+        left = await r.create("transcript", input="never mind", previous_response_id=cut.id)
+        assert left.status == "completed" and call.name not in text_of(left)
+        output = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        told = await r.create("transcript", input=[output], previous_response_id=cut.id)
+        assert told.status == "completed" and "sunny" in text_of(told)

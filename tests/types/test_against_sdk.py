@@ -69,7 +69,7 @@ PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
     ),
     items.OutputMessage: (
         sdk.ResponseOutputMessage,
-        {"missing phase": "Open Responses forbids null; plain chat models have no phases"},
+        {},
     ),
     items.FunctionCall: (
         sdk.ResponseFunctionToolCall,
