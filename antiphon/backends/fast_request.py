@@ -26,6 +26,9 @@ class Target(Struct, frozen=True):
     path: str
     lines: str  # Host, and Authorization if the URL carries credentials
 
+    def __repr__(self) -> str:
+        return f"Target({self.origin})"
+
 
 @lru_cache(maxsize=512)
 def target_of(url: str) -> Target:

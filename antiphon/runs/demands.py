@@ -59,8 +59,11 @@ class Demands(Struct, frozen=True):
     no_thoughts: bool = False
 
 
-class ObjectCheck:
-    """The text is one JSON object."""
+class JsonCheck:
+    """The text is JSON; with ``objects`` it must be one JSON object."""
+
+    def __init__(self, *, objects: bool) -> None:
+        self._objects = objects
 
     def problem(self, text: str) -> str | None:
         try:
@@ -69,7 +72,9 @@ class ObjectCheck:
             return f"it is not valid JSON ({error})"
         except RecursionError:
             return "it is nested too deeply"
-        return None if isinstance(value, dict) else "it is JSON, but not an object"
+        if self._objects and not isinstance(value, dict):
+            return "it is JSON, but not an object"
+        return None
 
 
 class GrammarCheck:
@@ -127,25 +132,12 @@ def text_check(format: Format, able: Capabilities) -> Check | None:
     """
     if isinstance(format, JsonSchemaFormat):
         check = schema_check(format.schema, param="text.format.schema", code="invalid_json_schema")
-        if able.json_schema == "enforced" or format.strict is False:
-            return None if able.json_schema == "enforced" else ObjectOrAny()
-        return check
-    if isinstance(format, JsonObjectFormat):
-        return None if able.json_schema == "enforced" else ObjectCheck()
+        if able.json_schema == "enforced":
+            return None
+        return JsonCheck(objects=False) if format.strict is False else check  # best effort
+    if isinstance(format, JsonObjectFormat) and able.json_schema != "enforced":
+        return JsonCheck(objects=True)
     return None
-
-
-class ObjectOrAny:
-    """Best effort (``strict: false``): the text is JSON of any kind."""
-
-    def problem(self, text: str) -> str | None:
-        try:
-            loaded(text)
-        except ValueError as error:
-            return f"it is not valid JSON ({error})"
-        except RecursionError:
-            return "it is nested too deeply"
-        return None
 
 
 def settle_strict(tools: list[Tool], able: Capabilities) -> list[Tool]:

@@ -120,7 +120,7 @@ class Live:
         self._batch: Sequence[Delta] | None = None
         self._attempt = 0
         self._first_delta_ms: int | None = None
-        self._deadline_ms = 0
+        self._deadline = 0.0
         self._unstored: str | None = None
 
     @property
@@ -178,7 +178,7 @@ class Live:
                 code="upstream_invalid_response",
             ) from None
         now = self._context.clock()
-        if now > self._deadline_ms:
+        if asyncio.get_running_loop().time() > self._deadline:
             raise RemoteError(
                 "The model backend took too long to finish its answer.",
                 status=504,
@@ -191,7 +191,7 @@ class Live:
     def _call(self, turn: Turn) -> None:
         """Begin a model call."""
         limit = self._runs.settings.turn_seconds_max
-        self._deadline_ms = self._context.clock() + int(limit * 1000)
+        self._deadline = asyncio.get_running_loop().time() + limit
         self._deltas = self._runs.backend.stream(turn)
 
     async def groups(self) -> AsyncIterator[Sequence[Event]]:

@@ -17,6 +17,7 @@ from copy import copy
 
 import msgspec
 
+from antiphon.errors import LocalProtocolError
 from antiphon.ids import ItemIds
 from antiphon.stream.compose import Composer
 from antiphon.stream.deltas import (
@@ -167,7 +168,9 @@ class _Pieces:
             return
         at = 0
         while at < len(text) or annotations:
-            length = next(self._lengths)
+            length = next(self._lengths, None)
+            if length is None:
+                raise LocalProtocolError("the recorded cuts do not reach the end of the text")
             if length:
                 yield text[at : at + length]
                 at += length

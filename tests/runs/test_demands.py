@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.errors import ClientError
-from antiphon.runs.demands import Demands, ObjectCheck
+from antiphon.runs.demands import Demands, JsonCheck
 from antiphon.runs.schemas import SchemaCheck, compiled
 from antiphon.runs.warden import Warden
 from antiphon.stream.deltas import CallArguments, CallStart, Text
@@ -189,14 +189,14 @@ async def test_call_ids_are_kept_unless_they_repeat() -> None:
 
 
 async def test_a_fence_around_json_is_taken_off() -> None:
-    warden = Warden(Demands(text=ObjectCheck()))
+    warden = Warden(Demands(text=JsonCheck(objects=True)))
     assert list(warden.admit([Text("```json\n"), Text('{"a": 1}\n```')])) == []
     assert warden.verdict() is None
     assert [d.text for d in warden.release() if isinstance(d, Text)] == ['{"a": 1}']
 
 
 async def test_text_before_a_call_streams_while_the_call_waits() -> None:
-    demands = Demands(arguments={"f": ObjectCheck()}, callable=frozenset({"f"}))
+    demands = Demands(arguments={"f": JsonCheck(objects=True)}, callable=frozenset({"f"}))
     warden = Warden(demands)
     said = warden.admit([Text("let me see"), CallStart(0, "function", "f")])
     assert list(said) == [Text("let me see")]
