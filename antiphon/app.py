@@ -199,7 +199,13 @@ async def running(config: Config, *, observe: Observers | None = None) -> AsyncI
 def create() -> ASGIApp:
     """For ASGI servers of your own choice (``SERVER antiphon.app:create --factory``). Settings
     come from ``ANTIPHON_CONFIG`` and ``ANTIPHON__…``; it opens and closes with the lifespan."""
-    return App(load(environment=os.environ).config).asgi
+    app = App(load(environment=os.environ).config)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        """A function, because uvicorn takes a bound method for an ASGI 2 application."""
+        await app.asgi(scope, receive, send)
+
+    return application
 
 
 @asynccontextmanager

@@ -57,12 +57,21 @@ def serve(
     """
     adopted = logs.adopt()
     # Its warnings are what strangers send (bad HTTP, upgrades); its errors are ours.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    errors = logging.getLogger("uvicorn.error")
+    errors.setLevel(logging.ERROR)
+    errors.addFilter(_not_our_cancelling)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(config, listener, logs, started))
     finally:
+        errors.removeFilter(_not_our_cancelling)
         logging.getLogger().removeHandler(adopted)
+
+
+def _not_our_cancelling(record: logging.LogRecord) -> bool:
+    """Answers cancelled at the end were meant to be, and have a line of their own each."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not (cancelled or str(record.msg).startswith("Cancel %s running task"))
 
 
 async def _serve(

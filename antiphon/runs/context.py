@@ -26,7 +26,7 @@ from antiphon.runs.demands import (
     settle_strict,
     text_check,
 )
-from antiphon.runs.documents import opened
+from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour, skeleton, verbosity
 from antiphon.store.base import Store
 from antiphon.types.codec import encode, open_choice, open_tools
@@ -83,6 +83,7 @@ async def resolve(
     store: Store,
     backend: Backend,
     ids: Ids,
+    documents: Documents,
     settings: RunSettings,
 ) -> Context:
     """Check the request and gather its context. Raises ``ClientError``."""
@@ -110,7 +111,8 @@ async def resolve(
     history.check_calls(past, brought.items)
     started = ids.clock()
     items = [*past, *brought.items]
-    turn = await _turn(asked, model, items, tools, choice, format, able)
+    shown = await documents.opened(items, images=able.images)
+    turn = _turn(asked, model, shown, tools, choice, format)
     return Context(
         project=project,
         response=skeleton(
@@ -134,20 +136,19 @@ async def resolve(
     )
 
 
-async def _turn(
+def _turn(
     asked: CreateResponse,
     model: str,
     items: Sequence[Item],
     tools: list[Tool],
     choice: Any,
     format: Format,
-    able: Capabilities,
 ) -> Turn:
     shown = offered(tools, choice)
     mode = choice.mode if isinstance(choice, AllowedTools) else choice
     return Turn(
         model=model,
-        items=await opened(items, images=able.images),
+        items=items,
         instructions=asked.instructions,
         tools=tools if choice == "none" else shown,
         tool_choice=mode,

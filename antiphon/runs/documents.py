@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,16 +34,16 @@ from antiphon.types.items import (
     Message,
 )
 
+FILES_MAX = 50
 FILE_BYTES_MAX = 50 * 1024 * 1024
 PAGES_RENDERED_MAX = 20
 CHILD_SECONDS_MAX = 60.0
 CHILD_OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+KEPT_MAX = 16
 _CHILDREN = 2
 
 _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml")
 _TEXT_ENDINGS = (".txt", ".md", ".csv", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml")
-
-_gate: asyncio.Semaphore | None = None
 
 
 class Document(Struct):
@@ -52,25 +54,69 @@ class Document(Struct):
     error: str = ""
 
 
-async def opened(items: Sequence[Item], *, images: bool) -> Sequence[Item]:
-    """The items with every file part replaced by text and, if wanted, images.
+class Documents:
+    """Opens documents; one per process. At most ``_CHILDREN`` PDFs are read at a time, and the
+    last ``KEPT_MAX`` stay known by their content, because every turn of a chain shows its
+    history's files to the model again."""
 
-    Raises ``ClientError`` for a file that cannot be read.
-    """
-    if not any(isinstance(part, InputFile) for item in items for part in _parts(item)):
-        return items
-    out: list[Item] = []
-    for item in items:
-        parts = _parts(item)
-        if not any(isinstance(part, InputFile) for part in parts):
-            out.append(item)
-            continue
-        new: list[Any] = []
-        for part in parts:
-            new += await _read(part, images) if isinstance(part, InputFile) else [part]
-        field = "content" if isinstance(item, Message) else "output"
-        out.append(msgspec.structs.replace(item, **{field: new}))
-    return out
+    def __init__(self) -> None:
+        self._children = asyncio.Semaphore(_CHILDREN)
+        self._kept: OrderedDict[tuple[bytes, int], Document] = OrderedDict()
+
+    async def opened(self, items: Sequence[Item], *, images: bool) -> Sequence[Item]:
+        """The items with every file part replaced by text and, if wanted, images.
+
+        Raises ``ClientError`` for a file that cannot be read, or for more than ``FILES_MAX``.
+        """
+        count = sum(isinstance(part, InputFile) for item in items for part in _parts(item))
+        if not count:
+            return items
+        if count > FILES_MAX:
+            raise ClientError(
+                f"The context holds {count} files; at most {FILES_MAX} are allowed.",
+                code="invalid_file",
+                param="input",
+            )
+        out: list[Item] = []
+        for item in items:
+            parts = _parts(item)
+            if not any(isinstance(part, InputFile) for part in parts):
+                out.append(item)
+                continue
+            new: list[Any] = []
+            for part in parts:
+                new += await self._read(part, images) if isinstance(part, InputFile) else [part]
+            field = "content" if isinstance(item, Message) else "output"
+            out.append(msgspec.structs.replace(item, **{field: new}))
+        return out
+
+    async def _read(self, file: InputFile, images: bool) -> list[InputText | InputImage]:
+        name = file.filename or "document"
+        kind, data = _decoded(file, name)
+        if data[:5] == b"%PDF-" or kind == "application/pdf":
+            render = PAGES_RENDERED_MAX if images and file.detail != "low" else 0
+            return _shown(await self._pdf(data, render), name)
+        if not kind or kind.startswith(_TEXT_TYPES) or name.lower().endswith(_TEXT_ENDINGS):
+            try:
+                text = data.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                raise _unreadable(name, "it is neither a PDF nor UTF-8 text") from None
+            return [InputText(text=f"File {name}:\n{text}")]
+        raise _unreadable(
+            name, f"files of type '{kind}' are not supported; send a PDF or text file"
+        )
+
+    async def _pdf(self, data: bytes, render: int) -> Document:
+        key = (hashlib.sha256(data).digest(), render)
+        document = self._kept.get(key)
+        if document is None:
+            async with self._children:
+                document = await _in_child(data, render)
+            self._kept[key] = document
+            if len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return document
 
 
 def _parts(item: Item) -> Sequence[Any]:
@@ -80,20 +126,6 @@ def _parts(item: Item) -> Sequence[Any]:
     elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
         content = item.output
     return () if isinstance(content, str) else content
-
-
-async def _read(file: InputFile, images: bool) -> list[InputText | InputImage]:
-    name = file.filename or "document"
-    kind, data = _decoded(file, name)
-    if data[:5] == b"%PDF-" or kind == "application/pdf":
-        return await _pdf(data, name, images and file.detail != "low")
-    if not kind or kind.startswith(_TEXT_TYPES) or name.lower().endswith(_TEXT_ENDINGS):
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise _unreadable(name, "it is neither a PDF nor UTF-8 text") from None
-        return [InputText(text=f"File {name}:\n{text}")]
-    raise _unreadable(name, f"files of type '{kind}' are not supported; send a PDF or text file")
 
 
 def _decoded(file: InputFile, name: str) -> tuple[str, bytes]:
@@ -122,12 +154,7 @@ def _unreadable(name: str, why: str) -> ClientError:
     )
 
 
-async def _pdf(data: bytes, name: str, images: bool) -> list[InputText | InputImage]:
-    global _gate
-    if _gate is None:
-        _gate = asyncio.Semaphore(_CHILDREN)
-    async with _gate:
-        document = await _in_child(data, PAGES_RENDERED_MAX if images else 0)
+def _shown(document: Document, name: str) -> list[InputText | InputImage]:
     if document.error:
         raise _unreadable(name, document.error)
     pages = [

@@ -30,6 +30,7 @@ from antiphon.errors import AntiphonError, ClientError, ContextOverflow, RemoteE
 from antiphon.ids import Ids
 from antiphon.observe import Broke, Observe, ResponseFinished, Retried, nobody
 from antiphon.runs.context import Context, resolve
+from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour
 from antiphon.runs.history import shortened
 from antiphon.runs.run import CallModel, Run
@@ -65,6 +66,7 @@ class Runs:
         self.observe = observe
         self.retention_ms = retention_ms
         self._estimator = estimator or Estimator()
+        self._documents = Documents()
         self._last_words: set[asyncio.Task[Any]] = set()
 
     async def create(
@@ -92,6 +94,7 @@ class Runs:
             store=self.store,
             backend=self.backend,
             ids=self.ids,
+            documents=self._documents,
             settings=self.settings,
         )
 

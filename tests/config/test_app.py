@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from antiphon.app import App, create, running
 from antiphon.config import Config, ScriptedSettings, ServerSettings, StoreSettings
@@ -166,6 +167,15 @@ async def test_another_asgi_server_opens_and_closes_it_by_the_lifespan(
         await steps.put({"type": "lifespan.shutdown"})
         assert await sent.get() == {"type": "lifespan.shutdown.complete"}
         await life
+
+
+async def test_uvicorn_by_itself_knows_the_application_for_asgi_3(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTIPHON__STORE__FILE", ":memory:")
+    loaded = uvicorn.Config("antiphon.app:create", factory=True, log_config=None)
+    loaded.load()
+    assert loaded.interface == "asgi3"
 
 
 async def test_too_many_requests_at_once_are_turned_away() -> None:

@@ -155,6 +155,9 @@ REQUIREMENTS = {
     "runs:retrieve:missing": Requirement(
         "api-surface §22.30", "A foreign id is answered exactly like a missing one."
     ),
+    "runs:files:kept": Requirement(
+        "ours", "Documents of a chain are not read anew at every turn; their number is bounded."
+    ),
     "runs:files:text": Requirement(_ISSUE, "Text files become text; the stored item is unchanged."),
     "runs:files:pdf": Requirement(_ISSUE, "PDF pages become text, and images where models see."),
     "runs:files:any-installation": Requirement(

@@ -10,7 +10,7 @@ import pytest
 
 from antiphon.errors import ClientError
 from antiphon.runs import documents
-from antiphon.runs.documents import opened
+from antiphon.runs.documents import FILES_MAX, Documents
 from antiphon.types.codec import open_items
 from tests.runs.rig import rig, text_of
 
@@ -63,7 +63,7 @@ async def test_a_pdf_gives_its_text_and_pages_to_a_model_that_sees(
     images: bool, pictures: int
 ) -> None:
     items = open_items(file(pdf("Hello PDF"), "a.pdf", "application/pdf"))
-    message = (await opened(items, images=images))[0]
+    message = (await Documents().opened(items, images=images))[0]
     kinds = [type(part).__name__ for part in message.content]  # type: ignore[union-attr]
     assert kinds == ["InputText"] + ["InputImage"] * pictures + ["InputText"]
     assert "Hello PDF" in message.content[0].text  # type: ignore[union-attr]
@@ -84,7 +84,7 @@ async def test_a_pdf_gives_its_text_and_pages_to_a_model_that_sees(
 )
 async def test_what_cannot_be_read_is_named(data: bytes, name: str, kind: str | None) -> None:
     with pytest.raises(ClientError) as refusal:
-        await opened(open_items(file(data, name, kind)), images=False)
+        await Documents().opened(open_items(file(data, name, kind)), images=False)
     assert name in refusal.value.message and refusal.value.code == "invalid_file"
 
 
@@ -92,7 +92,7 @@ async def test_bad_base64_is_named() -> None:
     items = open_items(file(b"x", "a.txt"))
     items[0].content[0].file_data = "!!"  # type: ignore[union-attr,index]
     with pytest.raises(ClientError, match="base64"):
-        await opened(items, images=False)
+        await Documents().opened(items, images=False)
 
 
 def library(folder: Path, body: str) -> None:
@@ -109,10 +109,10 @@ async def test_the_child_imports_from_where_the_server_does(
     items = open_items(file(pdf("Hello"), "a.pdf"))
     library(tmp_path, "raise PdfiumError('password')")
     monkeypatch.chdir(tmp_path)
-    assert "Hello" in (await opened(items, images=False))[0].content[0].text  # type: ignore
+    assert "Hello" in (await Documents().opened(items, images=False))[0].content[0].text  # type: ignore
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ClientError, match="needs a password"):
-        await opened(items, images=False)
+        await Documents().opened(items, images=False)
 
 
 @pytest.mark.requirement("runs:files:bounded")
@@ -124,4 +124,15 @@ async def test_a_child_that_never_stops_writing_is_ended(
     monkeypatch.setattr(documents, "CHILD_OUTPUT_BYTES_MAX", 1 << 20)
     monkeypatch.setattr(documents, "CHILD_SECONDS_MAX", 5.0)
     with pytest.raises(ClientError, match="pages are too large"):
-        await opened(open_items(file(pdf("Hello"), "a.pdf")), images=False)
+        await Documents().opened(open_items(file(pdf("Hello"), "a.pdf")), images=False)
+
+
+@pytest.mark.requirement("runs:files:kept")
+async def test_a_file_of_the_history_is_read_once_and_their_number_is_bounded() -> None:
+    documents = Documents()
+    items = open_items(file(pdf("Once"), "a.pdf", "application/pdf"))
+    first = await documents.opened(items, images=False)
+    documents._children = None  # type: ignore[assignment]  # nothing may be read again
+    assert await documents.opened(items, images=False) == first
+    with pytest.raises(ClientError, match="at most"):
+        await documents.opened(items * (FILES_MAX + 1), images=False)
