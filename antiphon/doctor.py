@@ -146,5 +146,5 @@ async def _upstream(settings: ChatSettings) -> Finding:
         why = os.strerror(number) if number > 0 else error.strerror or "no answer"
         return Finding("fail", about, f"{where}: {why}", "Is it running?")
     writer.close()
-    remedy = "Fine if it never lists them; otherwise check the path (/v1) and the key."
+    remedy = "Fine if it never lists them; else check the path (/v1), the key, a certificate."
     return Finding("warn", about, f"{where} answers, but lists no models", remedy)

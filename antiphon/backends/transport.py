@@ -18,6 +18,7 @@ Rules every implementation keeps (``tests/suites/transport.py``)
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from importlib import import_module
 from typing import Literal, Protocol, cast
@@ -146,7 +147,15 @@ def field_lines(headers: Mapping[str, str]) -> str:
 
 
 def why(error: Exception) -> str:
-    """The system's words for an error of the network."""
+    """The system's words for an error of the network; a TLS error's number is not the system's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}); "
+            "name a private authority's in SSL_CERT_FILE"
+        )
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "no reason given").replace("_", " ").lower()
+        return f"the TLS handshake failed ({reason})"
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)

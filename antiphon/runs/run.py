@@ -82,7 +82,6 @@ class Run:
         self._final: Response | None = None
         self._spent: Spent | None = None
         self._usage: Usage | None = None
-        self._unsaid: list[Event] = []
 
     @property
     def response(self) -> Response:
@@ -103,11 +102,9 @@ class Run:
 
     def begin(self) -> list[Event]:
         """The opening events, before any model call."""
-        emit = self._gate.emit
-        return [
-            emit(Created(response=self.response)),
-            emit(InProgress(response=self.response)),
-        ]
+        self._gate.emit(Created(response=self.response))
+        self._gate.emit(InProgress(response=self.response))
+        return self._gate.take()
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""
@@ -122,42 +119,40 @@ class Run:
                     self._spent = delta
                 elif isinstance(delta, Finish):
                     finish = delta
-        events = self._composer.feed(self._warden.admit(content))
+        self._composer.feed(self._warden.admit(content))
         if finish is not None:
-            self._unsaid = events  # they have passed the gate, whatever judging the turn does
-            events += self._finish(finish)
-            self._unsaid = []
-        return self._recorded(events)
+            self._finish(finish)
+        return self._taken()
 
-    def _finish(self, finish: Finish) -> list[Event]:
+    def _finish(self, finish: Finish) -> None:
         self._add_usage()
         cut = finish.reason in ("length", "filter")
         problem = None if cut else self._warden.verdict()
         if problem is not None:
-            return self._again(problem)
+            self._again(problem)
+            return
         if self._warden.has_asides:
             self._composer.phase = "commentary"
-        events = self._composer.feed(self._warden.release())
-        events += self._composer.close(cut=cut)
+        self._composer.feed(self._warden.release())
+        self._composer.close(cut=cut)
         if finish.reason == "length":
             self._end("incomplete", incomplete_details=_cut("max_output_tokens"))
         elif finish.reason == "filter":
             self._end("incomplete", incomplete_details=_cut("content_filter"))
         else:
             self._end("completed", completed_at=self.context.clock() // 1000)
-        return events
 
-    def _again(self, problem: str) -> list[Event]:
+    def _again(self, problem: str) -> None:
         """Ask the model again, telling it what was wrong, or give up."""
-        events = self._composer.close(cut=False, answer=False)
+        self._composer.close(cut=False, answer=False)
         if self._attempt >= self._attempts:
             message = f"The model broke a demand of the request {self._attempt} times. {problem}"
             self._end("failed", error=ResponseError(code="server_error", message=message))
-            return events
+            return
         left = self._budget_left()
         if left is not None and left < 1:
             self._end("incomplete", incomplete_details=_cut("max_output_tokens"))
-            return events
+            return
         self._attempt += 1
         turn = self.context.turn
         said = self._warden.text
@@ -169,7 +164,6 @@ class Run:
         self._step = CallModel(turn, attempt=self._attempt, reason=problem)
         wrote = any(isinstance(item, OutputMessage) for item in self.response.output)
         self._warden = Warden(self.context.demands, muted=wrote)
-        return events
 
     def _budget_left(self) -> int | None:
         budget = self.context.turn.max_output_tokens
@@ -180,18 +174,18 @@ class Run:
     def fail(self, error: RemoteError) -> list[Event]:
         """Close what is open and end as failed."""
         self._add_usage()
-        events = self._unsaid + self._composer.close(cut=True)
+        self._composer.close(cut=True)
         self._end("failed", error=ResponseError(code=error.event_code, message=error.message))
-        return self._recorded(events)
+        return self._taken()
 
     def cancel(self) -> list[Event]:
         """Close what is open and end as cancelled; no event of the API says so."""
         if self.over:
             return []
         self._add_usage()
-        events = self._composer.close(cut=True)
+        self._composer.close(cut=True)
         self._end("cancelled")
-        return self._recorded(events)
+        return self._taken()
 
     def _end(self, status: ResponseStatus, **fields: Any) -> None:
         final = copy(self._gate.response)
@@ -211,9 +205,12 @@ class Run:
             error = ResponseError(code="server_error", message=unstored)
             self._end("failed", error=error, completed_at=None, incomplete_details=None)
         terminal = TERMINAL_EVENT.get(self._final.status)
-        return [] if terminal is None else [self._gate.emit(terminal(response=self._final))]
+        if terminal is not None:
+            self._gate.emit(terminal(response=self._final))
+        return self._gate.take()
 
-    def _recorded(self, events: list[Event]) -> list[Event]:
+    def _taken(self) -> list[Event]:
+        events = self._gate.take()
         if self.cuts is not None:
             self.cuts.record(events, logprobs=self.context.turn.logprobs)
         return events

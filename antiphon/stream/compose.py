@@ -108,55 +108,48 @@ class Composer:
         self._queue: list[_Call] = []
         self._live: _Call | None = None
         self._call_id = ""
-        self._out: list[Event] = []
 
-    def feed(self, deltas: Sequence[Delta]) -> list[Event]:
+    def feed(self, deltas: Sequence[Delta]) -> None:
         """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours.
 
-        Raises ``RemoteError`` for what no response can say; the events made before it passed
-        the gate and have numbers, so ``close`` returns them.
+        Raises ``RemoteError`` for what no response can say.
         """
-        out = self._out
         for delta in deltas:
-            _COMPOSE[type(delta)](self, delta, out)
-        self._out = []
-        return out
+            _COMPOSE[type(delta)](self, delta)
 
-    def close(self, *, cut: bool, answer: bool = True) -> list[Event]:
+    def close(self, *, cut: bool, answer: bool = True) -> None:
         """End the turn: close what is open, then the calls that waited.
 
         ``cut``: the model was stopped inside its answer, so the last item is ``incomplete``.
         ``answer``: if nothing but reasoning was written, add an empty message.
         """
-        out, self._out = self._out, []
         if self._blank and not self._calls:
-            self._write_blank(out)
+            self._write_blank()
         while self._queue:
-            self._close_item(out, "completed")
-            self._open_call(self._queue.pop(0), out)
-        self._close_item(out, "incomplete" if cut else "completed")
+            self._close_item("completed")
+            self._open_call(self._queue.pop(0))
+        self._close_item("incomplete" if cut else "completed")
         if answer and not cut and not self._calls:
             output = self._gate.response.output
             if not output or isinstance(output[-1], Reasoning):
-                self._open_part("output_text", out)
-                self._close_item(out, "completed")
+                self._open_part("output_text")
+                self._close_item("completed")
         self._blank.clear()
         self._calls.clear()
         self._live = None
-        return out
 
     # -- one method per delta ---------------------------------------------------------------
 
-    def _text(self, delta: Text, out: list[Event]) -> None:
+    def _text(self, delta: Text) -> None:
         if not delta.text:
             return
         if self._part != "output_text":
             if not delta.text.strip():
                 self._blank.append(delta)
                 return
-            self._write_blank(out)
+            self._write_blank()
             if self._part != "output_text":
-                self._open_part("output_text", out)
+                self._open_part("output_text")
         event = OutputTextDelta(
             item_id=self._item_id,
             output_index=self._index,
@@ -165,79 +158,73 @@ class Composer:
         )
         if self._logprobs and delta.logprobs:
             event.logprobs = delta.logprobs
-        out.append(self._gate.emit(event))
+        self._gate.emit(event)
 
-    def _write_blank(self, out: list[Event]) -> None:
+    def _write_blank(self) -> None:
         waiting, self._blank = self._blank, []
         if waiting and self._part != "output_text":
-            self._open_part("output_text", out)
+            self._open_part("output_text")
         for delta in waiting:
-            self._text(delta, out)
+            self._text(delta)
 
-    def _thought(self, delta: Thought, out: list[Event]) -> None:
+    def _thought(self, delta: Thought) -> None:
         if not delta.text:
             return
         if self._part != "reasoning_text":
-            self._open_part("reasoning_text", out)
-        out.append(
-            self._gate.emit(
-                ReasoningTextDelta(
-                    item_id=self._item_id,
-                    output_index=self._index,
-                    content_index=self._part_index,
-                    delta=delta.text,
-                )
+            self._open_part("reasoning_text")
+        self._gate.emit(
+            ReasoningTextDelta(
+                item_id=self._item_id,
+                output_index=self._index,
+                content_index=self._part_index,
+                delta=delta.text,
             )
         )
 
-    def _declined(self, delta: Declined, out: list[Event]) -> None:
+    def _declined(self, delta: Declined) -> None:
         if not delta.text:
             return
         self._blank.clear()
         if self._part != "refusal":
-            self._open_part("refusal", out)
-        out.append(
-            self._gate.emit(
-                RefusalDelta(
-                    item_id=self._item_id,
-                    output_index=self._index,
-                    content_index=self._part_index,
-                    delta=delta.text,
-                )
+            self._open_part("refusal")
+        self._gate.emit(
+            RefusalDelta(
+                item_id=self._item_id,
+                output_index=self._index,
+                content_index=self._part_index,
+                delta=delta.text,
             )
         )
 
-    def _annotated(self, delta: Annotated, out: list[Event]) -> None:
+    def _annotated(self, delta: Annotated) -> None:
         if self._part != "output_text":
             return
         annotations = self._gate.open_item(self._index).annotations
-        out.append(
-            self._gate.emit(
-                AnnotationAdded(
-                    item_id=self._item_id,
-                    output_index=self._index,
-                    content_index=self._part_index,
-                    annotation_index=len(annotations),
-                    annotation=delta.annotation,
-                )
+        self._gate.emit(
+            AnnotationAdded(
+                item_id=self._item_id,
+                output_index=self._index,
+                content_index=self._part_index,
+                annotation_index=len(annotations),
+                annotation=delta.annotation,
             )
         )
 
-    def _call_start(self, delta: CallStart, out: list[Event]) -> None:
+    def _call_start(self, delta: CallStart) -> None:
         self._blank.clear()
         call = _Call(delta)
         self._calls[delta.index] = call
         if self._queue or (self._live is not None and not self._live_is_complete()):
             self._queue.append(call)
             return
-        self._close_item(out, "completed")
-        self._open_call(call, out)
+        self._close_item("completed")
+        self._open_call(call)
 
-    def _call_arguments(self, delta: CallArguments, out: list[Event]) -> None:
+    def _call_arguments(self, delta: CallArguments) -> None:
         call = self._calls[delta.index]
         if call is self._live:
             if delta.text:
-                out.append(self._piece(call, delta.text))
+                self._piece(call, delta.text)
         elif not call.closed:
             call.waiting.append(delta.text)
         elif delta.text.strip():
@@ -260,30 +247,28 @@ class Composer:
         except ValueError:
             return False
 
-    def _open_part(self, part: str, out: list[Event]) -> None:
+    def _open_part(self, part: str) -> None:
         """Make ``part`` the open part, in the open item if it fits, else in a new one."""
         kind = _ITEM_OF_PART[part]
         if self._item == kind:
-            self._close_part(out)
+            self._close_part()
             self._part_index += 1
         else:
-            self._close_item(out, "completed")
+            self._close_item("completed")
             self._begin(kind, "msg" if kind == "message" else "rs")
             added: OutputItem = (
                 OutputMessage(id=self._item_id, status="in_progress", content=[], phase=self.phase)
                 if kind == "message"
                 else Reasoning(id=self._item_id, summary=[], content=[], status="in_progress")
             )
-            out.append(self._gate.emit(OutputItemAdded(output_index=self._index, item=added)))
+            self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
         self._part = part
-        out.append(
-            self._gate.emit(
-                ContentPartAdded(
-                    item_id=self._item_id,
-                    output_index=self._index,
-                    content_index=self._part_index,
-                    part=self._part_with(""),
-                )
+        self._gate.emit(
+            ContentPartAdded(
+                item_id=self._item_id,
+                output_index=self._index,
+                content_index=self._part_index,
+                part=self._part_with(""),
             )
         )
 
@@ -308,7 +293,7 @@ class Composer:
             logprobs=(list(open_item.logprobs) if begun else []) if self._logprobs else UNSET,
         )
 
-    def _close_part(self, out: list[Event]) -> None:
+    def _close_part(self) -> None:
         text = self._gate.open_item(self._index).text
         part = self._part_with(text)
         at: dict[str, Any] = {
@@ -323,21 +308,21 @@ class Composer:
             done = RefusalDone(**at, refusal=text)
         else:
             done = ReasoningTextDone(**at, text=text)
-        out.append(self._gate.emit(done))
-        out.append(self._gate.emit(ContentPartDone(**at, part=part)))
+        self._gate.emit(done)
+        self._gate.emit(ContentPartDone(**at, part=part))
         self._parts.append(part)
         self._part = ""
 
-    def _close_item(self, out: list[Event], status: Status) -> None:
+    def _close_item(self, status: Status) -> None:
         """Close the open item, if any; ``status`` is what it ends as."""
         if not self._item:
             return
         item: OutputItem
         if self._live is not None:
-            item = self._close_call(self._live, out, status)
+            item = self._close_call(self._live, status)
         else:
             if self._part:
-                self._close_part(out)
+                self._close_part()
             item = (
                 OutputMessage(
                     id=self._item_id, status=status, content=self._parts, phase=self.phase
@@ -345,14 +330,14 @@ class Composer:
                 if self._item == "message"
                 else Reasoning(id=self._item_id, summary=[], content=self._parts, status=status)
             )
-        out.append(self._gate.emit(OutputItemDone(output_index=self._index, item=item)))
+        self._gate.emit(OutputItemDone(output_index=self._index, item=item))
         self._item = ""
         self._part = ""
         self._live = None
 
     # -- calls ------------------------------------------------------------------------------
 
-    def _open_call(self, call: _Call, out: list[Event]) -> None:
+    def _open_call(self, call: _Call) -> None:
         start = call.start
         kind = "function_call" if start.kind == "function" else "custom_tool_call"
         self._begin(kind, "fc" if start.kind == "function" else "ctc")
@@ -362,9 +347,11 @@ class Composer:
             self._call_id = self._ids.mint("call")
         self._taken.add(self._call_id)
         added = self._call_item("", "in_progress")
-        out.append(self._gate.emit(OutputItemAdded(output_index=self._index, item=added)))
+        self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
         waiting, call.waiting = call.waiting, []
-        out.extend(self._piece(call, text) for text in waiting if text)
+        for text in waiting:
+            if text:
+                self._piece(call, text)
 
     def _call_item(self, text: str, status: Status) -> FunctionCall | CustomToolCall:
         assert self._live is not None
@@ -377,20 +364,18 @@ class Composer:
             call_id=self._call_id, name=name, input=text, id=self._item_id, status=status
         )
 
-    def _piece(self, call: _Call, text: str) -> Event:
+    def _piece(self, call: _Call, text: str) -> None:
         delta = (
             FunctionCallArgumentsDelta
             if call.start.kind == "function"
             else CustomToolCallInputDelta
         )
-        return self._gate.emit(delta(item_id=self._item_id, output_index=self._index, delta=text))
+        self._gate.emit(delta(item_id=self._item_id, output_index=self._index, delta=text))
 
-    def _close_call(
-        self, call: _Call, out: list[Event], status: Status
-    ) -> FunctionCall | CustomToolCall:
+    def _close_call(self, call: _Call, status: Status) -> FunctionCall | CustomToolCall:
         text = self._gate.open_item(self._index).text
         if not text.strip() and call.start.kind == "function" and status == "completed":
-            out.append(self._piece(call, "{}"))
+            self._piece(call, "{}")
             text += "{}"
         at: dict[str, Any] = {"item_id": self._item_id, "output_index": self._index}
         done: Event = (
@@ -398,12 +383,12 @@ class Composer:
             if call.start.kind == "function"
             else CustomToolCallInputDone(**at, input=text)
         )
-        out.append(self._gate.emit(done))
+        self._gate.emit(done)
         call.closed = True
         return self._call_item(text, status)
 
 
-_COMPOSE: dict[type[Any], Callable[[Composer, Any, list[Event]], None]] = {
+_COMPOSE: dict[type[Any], Callable[[Composer, Any], None]] = {
     Text: Composer._text,
     Thought: Composer._thought,
     Declined: Composer._declined,

@@ -2,8 +2,8 @@
 
 Rules. Nothing reaches a reader, a socket or the store that did not pass here. The gate checks
 the event against ``grammar.py``, gives it the next number, folds it into the snapshot and
-returns it; it never invents, drops or reorders one. An illegal event is our own bug and raises
-``LocalProtocolError`` before anything has changed.
+keeps it until it is taken; it never invents, drops or reorders one. An illegal event is our own
+bug and raises ``LocalProtocolError`` before anything has changed.
 
 Numbers are dense from 0 and are never reused: they are the cursor of every later replay.
 """
@@ -34,11 +34,12 @@ class Gate:
     many events have passed.
     """
 
-    __slots__ = ("_fold", "_state", "number")
+    __slots__ = ("_fold", "_passed", "_state", "number")
 
     def __init__(self, response: Response) -> None:
         self._fold = Fold(response)
         self._state = NEW
+        self._passed: list[Event] = []
         self.number = 0
 
     @property
@@ -54,8 +55,8 @@ class Gate:
         """The open item at that index (for the composer, which closes it)."""
         return self._fold.open[output_index]
 
-    def emit(self, event: Event) -> Event:
-        """Let one event pass; returns it with its number.
+    def emit(self, event: Event) -> None:
+        """Let one event pass: it gets its number and waits to be taken.
 
         A lifecycle event gets a frozen copy of its snapshot here: what was emitted must not
         change when the response goes on.
@@ -73,7 +74,13 @@ class Gate:
             self._live(event)
         event.sequence_number = self.number
         self.number += 1
-        return event
+        self._passed.append(event)
+
+    def take(self) -> list[Event]:
+        """The events that passed since the last time. What passed is never lost: whoever fails
+        in the middle of making events leaves those before the failure here."""
+        passed, self._passed = self._passed, []
+        return passed
 
     def _live(self, event: Event) -> None:
         """An event of the response itself, or the birth of an item."""

@@ -111,10 +111,8 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     """All events of a finished response, numbered from 0 as in the original stream."""
     final = copy(response)
     gate = Gate(opening(response))
-    events: list[Event] = [
-        gate.emit(Created(response=gate.response)),
-        gate.emit(InProgress(response=gate.response)),
-    ]
+    gate.emit(Created(response=gate.response))
+    gate.emit(InProgress(response=gate.response))
     with_logprobs = any(
         given(part.logprobs)
         for item in response.output
@@ -127,12 +125,12 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     pieces = _Pieces(cuts)
     for index, item in enumerate(response.output):
         composer.phase = item.phase if isinstance(item, OutputMessage) else UNSET
-        events += composer.feed(list(_deltas(item, index, pieces)))
-        events += composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
+        composer.feed(list(_deltas(item, index, pieces)))
+        composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
     terminal = TERMINAL_EVENT.get(final.status)
     if terminal is not None:
-        events.append(gate.emit(terminal(response=final)))
-    return events
+        gate.emit(terminal(response=final))
+    return gate.take()
 
 
 def _is_blank(item: OutputItem) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from antiphon.backends.aiohttp_client import AiohttpTransport
 from antiphon.backends.fast_http import FastHttp
-from antiphon.backends.transport import Transport, transport_for
+from antiphon.backends.transport import Transport, transport_for, why
 from antiphon.errors import LocalProtocolError
 from tests.suites.rude import Exchange, serving
 from tests.suites.transport import *  # noqa: F403
@@ -80,6 +81,13 @@ async def test_a_peer_that_does_not_speak_tls_is_unreachable() -> None:
         error = await broken(transport, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     await transport.close()
     assert (error.status, error.code, error.retryable) == (502, "upstream_unreachable", True)
+    assert "the TLS handshake failed (" in str(error)
+
+
+def test_a_certificate_nobody_vouches_for_is_called_that() -> None:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
+    error.verify_message = "self-signed certificate"
+    assert why(error).startswith("its certificate is not trusted (self-signed certificate)")
 
 
 async def test_the_fast_client_refuses_urls_it_cannot_speak() -> None:

@@ -29,7 +29,8 @@ def finished(gate: Gate, events: list[Event], status: str) -> tuple[Response, li
     final = copy(gate.response)
     final.status = status  # type: ignore[assignment]
     final.completed_at = 7 if status == "completed" else None
-    return final, [*events, gate.emit(TERMINAL_EVENT[status](response=final))]
+    gate.emit(TERMINAL_EVENT[status](response=final))
+    return final, [*events, *gate.take()]
 
 
 @pytest.mark.requirement("stream:fold:equals-terminal")

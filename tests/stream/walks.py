@@ -107,11 +107,9 @@ def compose(
     """All events of one turn up to, not including, the terminal one."""
     gate = Gate(response())
     composer = Composer(gate, ItemIds(RESPONSE_ID), logprobs=logprobs)
-    events = [
-        gate.emit(Created(response=gate.response)),
-        gate.emit(InProgress(response=gate.response)),
-    ]
+    gate.emit(Created(response=gate.response))
+    gate.emit(InProgress(response=gate.response))
     for batch in batches:
-        events += composer.feed(batch)
-    events += composer.close(cut=cut)
-    return gate, events
+        composer.feed(batch)
+    composer.close(cut=cut)
+    return gate, gate.take()
