@@ -4,13 +4,6 @@ Rules. Ancestors are never changed. What is stored of a turn is only what is new
 item whole, with an id that stays for ever. A reference is replaced by the item it stands for.
 Every call in the context has its output and every output its call; anything else is the
 caller's mistake and is named.
-
-Frameworks that chain by id often send earlier items again (with ids, or recognisable by their
-``call_id``). Such items are dropped, and so are messages before them that repeat the history
-word for word: they belong to the same retelling. Without such a sign nothing is ever dropped,
-because asking the same question twice is legitimate. Neither an id nor a ``call_id`` is a sign by
-itself: some frameworks give every item the same made-up one, and some models number the calls of
-each turn anew.
 """
 
 from __future__ import annotations
@@ -23,13 +16,12 @@ from msgspec import Struct
 
 from antiphon.errors import ClientError
 from antiphon.ids import ItemIds, response_of
+from antiphon.runs.retelling import CALLS, OUTPUTS, by_id, id_of, new_ones
 from antiphon.store.base import Past, Responses
-from antiphon.types.base import given
 from antiphon.types.codec import encode, open_items, open_stored
 from antiphon.types.content import InputText, OutputText
 from antiphon.types.items import (
     ID_PREFIX,
-    CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
@@ -40,8 +32,6 @@ from antiphon.types.items import (
     Reasoning,
 )
 
-_CALLS = FunctionCall | CustomToolCall
-_OUTPUTS = FunctionCallOutput | CustomToolCallOutput
 _WITHOUT_STATUS = frozenset({"item_reference", "compaction", "mcp_list_tools"})
 _STATUSES = ("in_progress", "completed", "incomplete")
 _KEEP_NULL = object()
@@ -78,11 +68,11 @@ def items_of(history: Sequence[Past]) -> list[Item]:
 
 def without_cut_calls(past: Sequence[Item], brought: Sequence[Item]) -> list[Item]:
     """The history without the calls that were cut short and that nobody has answered."""
-    cut = {i.call_id for i in past if isinstance(i, _CALLS) and i.status == "incomplete"}
+    cut = {i.call_id for i in past if isinstance(i, CALLS) and i.status == "incomplete"}
     if not cut:
         return list(past)
-    cut -= {i.call_id for i in (*past, *brought) if isinstance(i, _OUTPUTS)}
-    return [i for i in past if not (isinstance(i, _CALLS) and i.call_id in cut)]
+    cut -= {i.call_id for i in (*past, *brought) if isinstance(i, OUTPUTS)}
+    return [i for i in past if not (isinstance(i, CALLS) and i.call_id in cut)]
 
 
 async def bring(
@@ -103,11 +93,11 @@ async def bring(
     if any(isinstance(item, ItemReference) for item in items):
         raw = await _resolved(raw, items, past, store, project)
         items = open_items(raw)
-    keep = _new_ones(items, past)
+    keep = new_ones(items, past)
     if len(keep) != len(items):
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
-    taken = set(_by_id(past))
+    taken = set(by_id(past))
     pairs = zip(raw, items, strict=True)
     return Brought(raw=[_normal(*pair, ids, taken) for pair in pairs], items=items)
 
@@ -118,7 +108,7 @@ def _normal(raw: dict[str, Any], item: Item, ids: ItemIds, taken: set[str]) -> d
     An id that is ``taken`` by an earlier item is replaced: lists are paged by id.
     """
     kind = raw.get("type") or str(item.__struct_config__.tag)
-    id = _id_of(item)
+    id = id_of(item)
     if not id or id in taken:
         id = ids.mint(ID_PREFIX.get(kind, "item"))
     taken.add(id)
@@ -166,7 +156,7 @@ async def _resolved(
     store: Responses,
     project: str,
 ) -> list[dict[str, Any]]:
-    known = _by_id(past)
+    known = by_id(past)
     stored: dict[str, dict[str, dict[str, Any]]] = {}
     resolved: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -215,121 +205,18 @@ def _no_item(item_id: str, index: int) -> ClientError:
     )
 
 
-# Retelling --------------------------------------------------------------------------------
-
-
-def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
-    """For each item, whether it is the second telling of a call or an output.
-
-    A call is told again if its ``call_id``, name and arguments are; an output if its call was
-    answered before. But when the same call comes again within one request with another outcome,
-    the model did call twice.
-    """
-    again = [False] * len(items)
-    wanted = {item.call_id for item in items if isinstance(item, _CALLS | _OUTPUTS)}
-    if not wanted:
-        return again
-    before = [i for i in past if isinstance(i, _CALLS | _OUTPUTS) and i.call_id in wanted]
-    calls = {(i.call_id, _call_wording(i)) for i in before if isinstance(i, _CALLS)}
-    outcomes: dict[str, set[bytes]] = {i.call_id: set() for i in before if isinstance(i, _OUTPUTS)}
-    known = {i.call_id for i in before}
-    open_calls: set[str] = set()
-    doubtful: dict[str, int] = {}
-    for index, item in enumerate(items):
-        if isinstance(item, _CALLS):
-            told = (item.call_id, _call_wording(item))
-            if told in calls:
-                again[index] = True
-                doubtful[item.call_id] = index
-            else:
-                calls.add(told)
-                open_calls.add(item.call_id)
-        elif isinstance(item, _OUTPUTS):
-            outcome = encode(item.output)
-            if item.call_id in open_calls:
-                open_calls.remove(item.call_id)
-            elif item.call_id in outcomes:
-                call = doubtful.pop(item.call_id, None)
-                same = outcome in outcomes[item.call_id] or item.call_id in known
-                again[index] = same or call is None
-                if call is not None:
-                    again[call] = same
-            outcomes.setdefault(item.call_id, set()).add(outcome)
-    return again
-
-
-def _call_wording(call: FunctionCall | CustomToolCall) -> tuple[Any, ...]:
-    if isinstance(call, CustomToolCall):
-        return "custom", call.name, call.input
-    try:
-        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments), order="sorted")
-    except (ValueError, RecursionError):
-        arguments = call.arguments.encode(errors="replace")
-    return "function", call.name, arguments
-
-
-def _new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
-    """Indexes of the items that are no retelling, of the history or within the request."""
-    retold = _repeated(items, past)
-    if not past:
-        return [index for index, again in enumerate(retold) if not again]
-    known = _by_id(past)
-    retold = [
-        again or _is_same(item, known.get(_id_of(item) or ""))
-        for item, again in zip(items, retold, strict=True)
-    ]
-    if True in retold:
-        last = len(retold) - 1 - retold[::-1].index(True)
-        said = {_wording(item) for item in past if isinstance(item, Message)}
-        for index in range(last):
-            item = items[index]
-            retold[index] = retold[index] or (isinstance(item, Message) and _wording(item) in said)
-    return [index for index, again in enumerate(retold) if not again]
-
-
-def _is_same(item: Item, known: Item | None) -> bool:
-    """Whether it is the item of the history that has its id. Ids callers make up may come again
-    with other words: that is a new item, not a retelling. Calls are known by their ``call_id``."""
-    match item, known:
-        case Message(), Message():
-            return _wording(item) == _wording(known)
-        case Reasoning(), Reasoning():
-            return not given(item.content) or item.content == known.content
-        case Opaque(), Opaque():
-            return item.type == known.type
-        case _:
-            return False
-
-
-def _id_of(item: Item) -> str | None:
-    id = item.raw.get("id") if isinstance(item, Opaque) else item.id
-    return id if isinstance(id, str) else None
-
-
-def _by_id(items: Sequence[Item]) -> dict[str, Item]:
-    return {id: item for item in items if (id := _id_of(item))}
-
-
-def _wording(message: Message) -> tuple[str, str]:
-    content = message.content
-    if isinstance(content, str):
-        return message.role, content
-    texts = [getattr(part, "text", None) or encode(part).decode() for part in content]
-    return message.role, "\n".join(texts)
-
-
 # Calls and outputs ------------------------------------------------------------------------
 
 
 def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
     """Every call answered, every output called for. Raises ``ClientError`` naming the call."""
-    called = {item.call_id for item in past if isinstance(item, _CALLS)}
-    answered = {item.call_id for item in past if isinstance(item, _OUTPUTS)}
+    called = {item.call_id for item in past if isinstance(item, CALLS)}
+    answered = {item.call_id for item in past if isinstance(item, OUTPUTS)}
     for item in brought:
-        if isinstance(item, _CALLS):
+        if isinstance(item, CALLS):
             called.add(item.call_id)
     for index, item in enumerate(brought):
-        if not isinstance(item, _OUTPUTS):
+        if not isinstance(item, OUTPUTS):
             continue
         if item.call_id not in called:
             kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
@@ -342,7 +229,7 @@ def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
             )
         answered.add(item.call_id)
     for item in (*past, *brought):
-        if isinstance(item, _CALLS) and item.call_id not in answered:
+        if isinstance(item, CALLS) and item.call_id not in answered:
             kind = "function" if isinstance(item, FunctionCall) else "custom tool"
             raise ClientError(
                 f"No tool output found for {kind} call {item.call_id}.",
@@ -353,7 +240,7 @@ def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
 
 def call_ids(items: Sequence[Item]) -> frozenset[str]:
     """The call ids a context already uses."""
-    return frozenset(item.call_id for item in items if isinstance(item, _CALLS | _OUTPUTS))
+    return frozenset(item.call_id for item in items if isinstance(item, CALLS | OUTPUTS))
 
 
 # Truncation -------------------------------------------------------------------------------
@@ -385,9 +272,9 @@ def shortened(items: Sequence[Item], new: int) -> list[Item] | None:
 
 def _answers(kept: Sequence[Item], gone: Sequence[Item]) -> bool:
     """Whether what is kept answers a call that would go: the one the new items bring results of."""
-    called = {item.call_id for item in gone if isinstance(item, _CALLS)}
-    called -= {item.call_id for item in gone if isinstance(item, _OUTPUTS)}
-    return any(isinstance(item, _OUTPUTS) and item.call_id in called for item in kept)
+    called = {item.call_id for item in gone if isinstance(item, CALLS)}
+    called -= {item.call_id for item in gone if isinstance(item, OUTPUTS)}
+    return any(isinstance(item, OUTPUTS) and item.call_id in called for item in kept)
 
 
 def _is_standing(item: Item) -> bool:

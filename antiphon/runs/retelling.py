@@ -1,0 +1,134 @@
+"""Which items of a request the history already has.
+
+Frameworks that chain by id often send earlier items again (with ids, or recognisable by their
+``call_id``). Such items are dropped, and so are messages before them that repeat the history
+word for word: they belong to the same retelling. Without such a sign nothing is ever dropped,
+because asking the same question twice is legitimate. Neither an id nor a ``call_id`` is a sign by
+itself: some frameworks give every item the same made-up one, and some models number the calls of
+each turn anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from antiphon.types.base import given
+from antiphon.types.codec import encode
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Opaque,
+    Reasoning,
+)
+
+CALLS = FunctionCall | CustomToolCall
+OUTPUTS = FunctionCallOutput | CustomToolCallOutput
+
+
+def new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
+    """Indexes of the items that are no retelling, of the history or within the request."""
+    retold = _repeated(items, past)
+    if not past:
+        return [index for index, again in enumerate(retold) if not again]
+    known = by_id(past)
+    retold = [
+        again or _is_same(item, known.get(id_of(item) or ""))
+        for item, again in zip(items, retold, strict=True)
+    ]
+    if True in retold:
+        last = len(retold) - 1 - retold[::-1].index(True)
+        said = {_wording(item) for item in past if isinstance(item, Message)}
+        for index in range(last):
+            item = items[index]
+            retold[index] = retold[index] or (isinstance(item, Message) and _wording(item) in said)
+    return [index for index, again in enumerate(retold) if not again]
+
+
+def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
+    """For each item, whether it is the second telling of a call or an output.
+
+    A call is told again if its ``call_id``, name and arguments are; an output if its call was
+    answered before. But when the same call comes again within one request with another outcome,
+    the model did call twice.
+    """
+    again = [False] * len(items)
+    wanted = {item.call_id for item in items if isinstance(item, CALLS | OUTPUTS)}
+    if not wanted:
+        return again
+    before = [i for i in past if isinstance(i, CALLS | OUTPUTS) and i.call_id in wanted]
+    calls = {(i.call_id, _call_wording(i)) for i in before if isinstance(i, CALLS)}
+    outcomes: dict[str, set[bytes]] = {i.call_id: set() for i in before if isinstance(i, OUTPUTS)}
+    known = {i.call_id for i in before}
+    open_calls: set[str] = set()
+    doubtful: dict[str, int] = {}
+    for index, item in enumerate(items):
+        if isinstance(item, CALLS):
+            told = (item.call_id, _call_wording(item))
+            if told in calls:
+                again[index] = True
+                doubtful[item.call_id] = index
+            else:
+                calls.add(told)
+                open_calls.add(item.call_id)
+        elif isinstance(item, OUTPUTS):
+            outcome = encode(item.output)
+            if item.call_id in open_calls:
+                open_calls.remove(item.call_id)
+            elif item.call_id in outcomes:
+                call = doubtful.pop(item.call_id, None)
+                same = outcome in outcomes[item.call_id] or item.call_id in known
+                again[index] = same or call is None
+                if call is not None:
+                    again[call] = same
+            outcomes.setdefault(item.call_id, set()).add(outcome)
+    return again
+
+
+def _call_wording(call: FunctionCall | CustomToolCall) -> tuple[Any, ...]:
+    if isinstance(call, CustomToolCall):
+        return "custom", call.name, call.input
+    try:
+        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments), order="sorted")
+    except (ValueError, RecursionError):
+        arguments = call.arguments.encode(errors="replace")
+    return "function", call.name, arguments
+
+
+def _is_same(item: Item, known: Item | None) -> bool:
+    """Whether it is the item of the history that has its id. Ids callers make up may come again
+    with other words: that is a new item, not a retelling. Calls are known by their ``call_id``."""
+    match item, known:
+        case Message(), Message():
+            return _wording(item) == _wording(known)
+        case Reasoning(), Reasoning():
+            return not given(item.content) or item.content == known.content
+        case Opaque(), Opaque():
+            return item.type == known.type
+        case _:
+            return False
+
+
+def _wording(message: Message) -> tuple[str, str]:
+    content = message.content
+    if isinstance(content, str):
+        return message.role, content
+    texts = [getattr(part, "text", None) or encode(part).decode() for part in content]
+    return message.role, "\n".join(texts)
+
+
+def id_of(item: Item) -> str | None:
+    """The item's id, if it has one."""
+    id = item.raw.get("id") if isinstance(item, Opaque) else item.id
+    return id if isinstance(id, str) else None
+
+
+def by_id(items: Sequence[Item]) -> dict[str, Item]:
+    """The items that have an id, by it; of several with the same one, the last."""
+    return {id: item for item in items if (id := id_of(item))}
