@@ -2,9 +2,10 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 # The newest Python from 3.11 on; `make run PYTHON=/path/to/python` chooses another.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+	$$p $(NEW_ENOUGH) 2>/dev/null && { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # A lock file that changed has another checksum, so its stamp is missing and it is installed.
 RUN_STAMP := $(VENV)/run-$(shell cat requirements/run.lock requirements/local.lock pyproject.toml | cksum | cut -d' ' -f1)
@@ -60,10 +61,13 @@ clean: ## remove the environment and everything generated
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Antiphon needs Python 3.11 or newer; found none on the PATH." >&2; \
 		echo "Install one, or name it: make PYTHON=/path/to/python3.12 run" >&2; exit 1; }
+	@$(PYTHON) $(NEW_ENOUGH) || { echo "Antiphon needs Python 3.11 or newer; $(PYTHON) is not." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Could not create $(VENV)." \
 		"On Debian and Ubuntu this needs the package python3-venv." >&2; exit 1; }
 
 $(RUN_STAMP): | $(BIN)/python
+	@$(BIN)/python $(NEW_ENOUGH) || { \
+		echo "The Python in $(VENV) is older than 3.11. Remove it with: make clean" >&2; exit 1; }
 	@echo "Installing what the server needs into $(VENV) (once; about 200 MB) …"
 	@$(PIP) install -q --require-hashes -r requirements/run.lock
 	@$(PIP) install -q --require-hashes --only-binary :all: -r requirements/local.lock || \

@@ -33,8 +33,8 @@ DIFFERENT = [
     (
         "Penalties, `reasoning.effort`, `verbosity`, cache and safety hints",
         "honoured",
-        "passed on where the model server has a field for them, the effort as the nearest it knows; "
-        "`verbosity` is said in words elsewhere, a penalty or effort is named in the header",
+        "passed on where the model server has a field for them, the effort as the nearest it "
+        "knows; `verbosity` is said in words elsewhere, a penalty or effort is named in the header",
         "model servers differ",
     ),
     (

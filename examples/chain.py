@@ -23,7 +23,7 @@ print("2:", second.output_text)
 # A second child of the same parent: it knows the first turn and nothing of the second one.
 branch = client.responses.create(
     model=model,
-    input="Call me Grace. What is my name?",
+    input="Do you remember my name?",
     previous_response_id=first.id,
 )
 print("2b:", branch.output_text)

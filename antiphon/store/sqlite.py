@@ -41,6 +41,9 @@ from antiphon.store.base import Past, StoredResponse
 from antiphon.store.sqlite_file import DatabaseFile, DatabasePath, failed, flush, translated
 from antiphon.store.tree import Parent, Seats, segments
 
+Value = int | float | bytes | str | None
+"""What a parameter of a statement may be."""
+
 GRACE_MS = 3_600_000
 """How long a tombstone's row stays at least: a child made from it before may still be running."""
 
@@ -195,10 +198,10 @@ class SqliteStore:
             raise failed(self._refusal)
         return self._file.db
 
-    def _rows(self, statement: str, parameters: tuple[object, ...]) -> list[Any]:
+    def _rows(self, statement: str, parameters: tuple[Value, ...]) -> list[Any]:
         return self._db.execute(statement, parameters).fetchall()
 
-    def _read(self, statement: str, parameters: tuple[object, ...]) -> list[Any]:
+    def _read(self, statement: str, parameters: tuple[Value, ...]) -> list[Any]:
         try:
             return self._rows(statement, parameters)
         except UnicodeEncodeError:  # an id no row can have
@@ -313,7 +316,7 @@ class SqliteStore:
 
     def _insert(self, rows: list[StoredResponse]) -> None:
         seats = Seats()
-        values: list[tuple[object, ...]] = []
+        values: list[tuple[Value, ...]] = []
         for row in rows:
             number = self._next_number
             self._next_number += 1
