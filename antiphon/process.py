@@ -34,6 +34,9 @@ SECOND_SIGNAL_EXIT = 130
 
 _OFFER_OF_HTTP_2 = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
 
+HEAD_BYTES_MAX = 65_536
+"""Request line and headers together; the parser itself would take any number."""
+
 COLLECTOR_THRESHOLDS = (5_000, 20, 50)
 
 
@@ -141,14 +144,25 @@ class Http(HttpToolsProtocol):
 
     Java's and curl's do (``Upgrade: h2c``), and RFC 9110 lets a server ignore the offer; but the
     parser takes the offer for the end of HTTP and drops the body of the request. It must not
-    see it. Looked for only where a request may begin, so that no body is touched.
+    see it. Looked for only where a request may begin, so that no body is touched. There also
+    the head is measured: one that does not end within ``HEAD_BYTES_MAX`` is a 400.
     """
 
+    _head_bytes = 0
+
     def data_received(self, data: bytes) -> None:
-        if b"h2c" in data and (self.cycle is None or not self.cycle.more_body):
-            head, end, body = data.partition(b"\r\n\r\n")
-            data = _OFFER_OF_HTTP_2.sub(b"", head) + end + body
+        if self.cycle is None or not self.cycle.more_body:
+            self._head_bytes += len(data)
+            if b"h2c" in data:
+                head, end, body = data.partition(b"\r\n\r\n")
+                data = _OFFER_OF_HTTP_2.sub(b"", head) + end + body
         super().data_received(data)
+        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response(f"The request's head is longer than {HEAD_BYTES_MAX} bytes.")
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_headers_complete()
 
 
 def _uvicorn_config(app: App) -> uvicorn.Config:

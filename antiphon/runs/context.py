@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from antiphon.backends.base import Backend, Capabilities, Turn
 from antiphon.config import RunSettings
@@ -55,13 +55,16 @@ class Context(Struct, kw_only=True):
     ``response`` is its skeleton, ``turn`` the first model call, ``brought`` the JSON array of
     new input items to be stored (empty if nothing will be), ``new`` how many items of the turn
     are new in this request, ``downgrades`` the parameters that were accepted but are not fully
-    honoured.
+    honoured. ``demands`` hold for a backend that is ``able`` to do what it said; ``demands_on``
+    says what they are if a call taught otherwise.
     """
 
     project: str
     response: Response
     turn: Turn
+    able: Capabilities
     demands: Demands
+    demands_on: Callable[[Capabilities], Demands]
     ids: ItemIds
     clock: Callable[[], int]
     call_ids: frozenset[str]
@@ -93,9 +96,8 @@ async def resolve(
     tools = settle_strict(open_tools(asked.tools), able)
     choice = open_choice(asked.tool_choice, tools)
     format = _format(asked)
-    demands = _demands(asked, tools, choice, format, able)
-    if settings.raw_reasoning == "none":
-        demands = replace(demands, no_thoughts=True)
+    demands_on = partial(_demands, asked, tools, choice, format, settings)
+    demands = demands_on(able)
     response_id = ids.mint("resp")
     item_ids = ItemIds(response_id)
     past: list[Item] = []
@@ -125,14 +127,16 @@ async def resolve(
             flavour=flavour,
         ),
         turn=turn,
+        able=able,
         demands=demands,
+        demands_on=demands_on,
         ids=item_ids,
         clock=ids.clock,
         call_ids=history.call_ids(items),
         brought=b"[]" if asked.store is False else encode(brought.raw),
         new=len(brought.items),
         started_ms=started,
-        downgrades=_downgrades(asked, items, able),
+        downgrades=_downgrades(asked, items, able) + brought.dropped,
     )
 
 
@@ -170,7 +174,12 @@ def _turn(
 
 
 def _demands(
-    asked: CreateResponse, tools: list[Tool], choice: Any, format: Format, able: Capabilities
+    asked: CreateResponse,
+    tools: list[Tool],
+    choice: Any,
+    format: Format,
+    settings: RunSettings,
+    able: Capabilities,
 ) -> Demands:
     if tools and not able.tools and choice != "none":
         raise _cannot(f"The model '{asked.model}' does not take tools.", "tools")
@@ -183,6 +192,7 @@ def _demands(
         callable=frozenset(tool.name for tool in offered(tools, choice)),
         must_call=mode not in ("auto", "none"),
         one_call=asked.parallel_tool_calls is False,
+        no_thoughts=settings.raw_reasoning == "none",
     )
 
 

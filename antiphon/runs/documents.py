@@ -188,14 +188,23 @@ async def _in_child(data: bytes, render: int) -> Document:
         return Document(error=f"reading it took longer than {CHILD_SECONDS_MAX:.0f} seconds")
     finally:
         if child.returncode is None:
-            child.kill()
-            await child.wait()
+            await _end(child)
     if len(out) > CHILD_OUTPUT_BYTES_MAX:
         return Document(error="its pages are too large")
     try:
         return msgspec.json.decode(out, type=Document)
     except msgspec.DecodeError:
         return Document(error="the PDF is damaged or too large")
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Kill and reap it. Its output is read to the end first: while a full pipe is paused, nobody
+    sees it close, and ``wait`` waits for that for ever."""
+    assert child.stdout is not None
+    child.kill()
+    while await child.stdout.read(1 << 20):
+        pass
+    await child.wait()
 
 
 async def _exchanged(child: asyncio.subprocess.Process, data: bytes) -> bytes:

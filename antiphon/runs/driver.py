@@ -40,6 +40,7 @@ from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
+from antiphon.types.tools import TextFormat
 
 _SHORTENINGS_MAX = 8
 
@@ -122,6 +123,7 @@ class Live:
         self._first: asyncio.Task[Sequence[Delta]] | None = None
         self._batch: Sequence[Delta] | None = None
         self._attempt = 0
+        self._agreed = False
         self._first_delta_ms: int | None = None
         self._deadline = 0.0
         self._unstored: str | None = None
@@ -226,6 +228,8 @@ class Live:
         """Perform one read of the current model call and feed it."""
         try:
             batch = await self._take()
+            if not self._agreed:
+                self._agree()
             events = self._run.feed(batch)
         except RemoteError as error:
             return self._run.fail(error)
@@ -238,6 +242,16 @@ class Live:
         if isinstance(step, CallModel) and step.attempt != self._attempt:
             await self._again(step)
         return events
+
+    def _agree(self) -> None:
+        """Judge the answer by what the backend really does: in making the first call it may have
+        learned that its upstream does not take a schema it was thought to enforce."""
+        self._agreed = True
+        turn = self._context.turn
+        if turn.tools or not isinstance(turn.format, TextFormat):
+            able = self._runs.backend.capabilities(turn.model)
+            if able != self._context.able:
+                self._run.demand(self._context.demands_on(able))
 
     async def _take(self) -> Sequence[Delta]:
         if self._batch is not None:

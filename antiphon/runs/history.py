@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from antiphon.errors import ClientError
 from antiphon.ids import ItemIds, response_of
-from antiphon.runs.retelling import CALLS, OUTPUTS, by_id, id_of, new_ones
+from antiphon.runs.retelling import CALLS, OUTPUTS, by_id, contradicting, id_of, new_ones
 from antiphon.store.base import Past, Responses
 from antiphon.types.codec import encode, open_items, open_stored
 from antiphon.types.content import InputText, OutputText
@@ -39,10 +39,12 @@ _KEEP_NULL = object()
 
 
 class Brought(Struct):
-    """The items of one request: ``raw`` as stored (normalised, with ids), ``items`` opened."""
+    """The items of one request: ``raw`` as stored (normalised, with ids), ``items`` opened.
+    ``dropped`` names items left out that were no mere retelling (``input[i]``)."""
 
     raw: list[dict[str, Any]]
     items: list[Item]
+    dropped: list[str] = []
 
 
 async def past_of(store: Responses, project: str, parent: str) -> Sequence[Past]:
@@ -94,12 +96,15 @@ async def bring(
         raw = await _resolved(raw, items, past, store, project)
         items = open_items(raw)
     keep = new_ones(items, past)
+    dropped: list[str] = []
     if len(keep) != len(items):
+        dropped = contradicting(items, past, keep)
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
     taken = set(by_id(past))
     pairs = zip(raw, items, strict=True)
-    return Brought(raw=[_normal(*pair, ids, taken) for pair in pairs], items=items)
+    normal = [_normal(*pair, ids, taken) for pair in pairs]
+    return Brought(raw=normal, items=items, dropped=dropped)
 
 
 def _normal(raw: dict[str, Any], item: Item, ids: ItemIds, taken: set[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import msgspec
 
 from antiphon.types.base import given
 from antiphon.types.codec import encode
+from antiphon.types.content import InputText, OutputText
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -51,6 +52,31 @@ def new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
     return [index for index, again in enumerate(retold) if not again]
 
 
+def contradicting(items: Sequence[Item], past: Sequence[Item], kept: Sequence[int]) -> list[str]:
+    """The outputs among the dropped items that say something else than the one that counts, as
+    ``input[i]``: a call has one output, and the caller must be told that this was not it."""
+    told: dict[str, set[bytes]] = {}
+    for item in (*past, *(items[index] for index in kept)):
+        if isinstance(item, OUTPUTS):
+            told.setdefault(item.call_id, set()).add(_outcome(item))
+    left = set(kept)
+    return [
+        f"input[{index}]"
+        for index, item in enumerate(items)
+        if index not in left
+        and isinstance(item, OUTPUTS)
+        and _outcome(item) not in told.get(item.call_id, ())
+    ]
+
+
+def _outcome(output: FunctionCallOutput | CustomToolCallOutput) -> bytes:
+    """What an output says; one text part is the same as a string."""
+    said = output.output
+    if isinstance(said, list) and len(said) == 1 and isinstance(said[0], InputText | OutputText):
+        said = said[0].text
+    return encode(said)
+
+
 def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
     """For each item, whether it is the second telling of a call or an output.
 
@@ -78,7 +104,7 @@ def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
                 calls.add(told)
                 open_calls.add(item.call_id)
         elif isinstance(item, OUTPUTS):
-            outcome = encode(item.output)
+            outcome = _outcome(item)
             if item.call_id in open_calls:
                 open_calls.remove(item.call_id)
             elif item.call_id in outcomes:

@@ -28,6 +28,7 @@ from antiphon.backends.base import Turn
 from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.ids import ItemIds
 from antiphon.runs.context import Context
+from antiphon.runs.demands import Demands
 from antiphon.runs.warden import Warden
 from antiphon.stream.compose import Composer
 from antiphon.stream.deltas import Delta, Finish, Spent
@@ -105,6 +106,11 @@ class Run:
         self._gate.emit(Created(response=self.response))
         self._gate.emit(InProgress(response=self.response))
         return self._gate.take()
+
+    def demand(self, demands: Demands) -> None:
+        """Other demands than the context's, before the first batch is fed."""
+        self.context = msgspec.structs.replace(self.context, demands=demands)
+        self._warden = Warden(demands)
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""

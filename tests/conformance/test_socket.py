@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.process import HEAD_BYTES_MAX
 from tests.conformance.conftest import Fronted, House, served
 from tests.conformance.rules import check_stream, frames
 from tests.server.asgi_client import PATIENCE_SECONDS
@@ -85,6 +86,19 @@ async def test_requests_sent_at_once_are_answered_in_order(port: int) -> None:
     async with Line(port) as line:
         line.writer.write(b"".join(request for request, _ in MANY))
         assert [(await line.answer())[0] for _ in MANY] == [status for _, status in MANY]
+
+
+@pytest.mark.requirement("conformance:http:head")
+async def test_a_head_without_end_is_refused_and_a_long_body_is_not(port: int) -> None:
+    async with Line(port) as line:
+        status, body = await line.ask(
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 2 * HEAD_BYTES_MAX
+        )
+        assert status == 400 and b"head is longer" in body
+    async with Line(port) as line:
+        for _ in range(3):
+            long = {**HELLO, "input": "word " * HEAD_BYTES_MAX}
+            assert (await line.ask(post(long, "X-Long: " + "a" * 8_000)))[0] == 200
 
 
 @pytest.mark.requirement("conformance:http:upgrade")

@@ -116,6 +116,10 @@ REQUIREMENTS = {
         source="RFC 9112",
         behaviour="A connection survives errors and answers pipelined requests in order.",
     ),
+    "conformance:http:head": Requirement(
+        source="ours",
+        behaviour="The head of a request is bounded, whatever its body.",
+    ),
     "conformance:http:upgrade": Requirement(
         source="RFC 9110 §7.8",
         behaviour="A request that offers HTTP/2 (Java, curl) keeps its body.",

@@ -38,6 +38,12 @@ REQUIREMENTS = {
     "runs:input:retelling": Requirement(
         "clients: Semantic Kernel", "Items of the history sent again are not doubled."
     ),
+    "runs:input:contradicting": Requirement(
+        _ISSUE, "An output that contradicts the one a call has is left out and reported."
+    ),
+    "runs:format:learned": Requirement(
+        "api-surface §20", "A schema the upstream turns out not to enforce is checked at once."
+    ),
     "runs:input:asking-twice": Requirement(_ISSUE, "A repeated question is a new question."),
     "runs:input:reused-call-ids": Requirement(
         "clients: upstreams that number the calls of each turn anew",

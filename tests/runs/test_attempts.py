@@ -128,3 +128,30 @@ async def test_a_model_call_that_began_too_late_is_closed(stream: bool) -> None:
             await r.start(stream=stream, store=False)
         assert failure.value.status == 504
         assert model.open_calls == 0
+
+
+class Learner(Recital):
+    """Says it enforces schemas until its first call is made: its upstream then refuses them."""
+
+    def capabilities(self, model: str) -> Capabilities:
+        return Capabilities() if self.called else Capabilities(json_schema="enforced")
+
+    called = False
+
+    async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
+        self.called = True
+        async for batch in super().stream(turn):
+            yield batch
+
+
+@pytest.mark.requirement("runs:format:learned")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_is_judged_by_what_its_call_taught(stream: bool) -> None:
+    model = Learner([[Text("no JSON"), END]], [[Text('{"a":1}'), END]])
+
+    def recite(r: Rig) -> None:
+        r.runs.backend = model
+
+    async with rig(recite) as r:
+        made = await (await r.start(text=JSON, stream=stream)).finish()
+    assert made.status == "completed" and text_of(made) == '{"a":1}'

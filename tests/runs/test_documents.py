@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,20 @@ async def test_a_child_that_never_stops_writing_is_ended(
     monkeypatch.setattr(documents, "CHILD_SECONDS_MAX", 5.0)
     with pytest.raises(ClientError, match="pages are too large"):
         await Documents().opened(open_items(file(pdf("Hello"), "a.pdf")), images=False)
+
+
+@pytest.mark.requirement("runs:files:bounded")
+async def test_a_child_whose_full_pipe_nobody_reads_can_still_be_ended() -> None:
+    pipe = asyncio.subprocess.PIPE
+    endless = "while True: print('x' * 65536)"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", endless, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, limit=1024
+    )
+    assert child.stdout is not None
+    await child.stdout.readexactly(1)  # the rest is far beyond the limit: the pipe is paused
+    async with asyncio.timeout(5):
+        await documents._end(child)
+    assert child.returncode is not None
 
 
 @pytest.mark.requirement("runs:files:kept")

@@ -302,3 +302,22 @@ async def test_a_call_that_was_cut_may_be_answered_or_left() -> None:
         output = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
         told = await r.create("transcript", input=[output], previous_response_id=cut.id)
         assert told.status == "completed" and "sunny" in text_of(told)
+
+
+@pytest.mark.requirement("runs:input:contradicting")
+async def test_another_output_of_an_answered_call_is_left_out_and_named() -> None:
+    async with rig() as r:
+        called = await r.create("tool", input="weather?", tools=[WEATHER])
+        call = called.output[0]
+        assert isinstance(call, FunctionCall)
+        output = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        told = await r.create("echo", input=[output], previous_response_id=called.id)
+        parts = {**output, "output": [{"type": "input_text", "text": "sunny"}]}
+        question = {"role": "user", "content": "so?"}
+        same = await r.start("echo", input=[parts, question], previous_response_id=told.id)
+        assert same.downgrades == []
+        other = {**output, "output": "rain"}
+        live = await r.start("transcript", input=[other, question], previous_response_id=told.id)
+        assert live.downgrades == ["input[0]"]
+        said = text_of(await live.finish())
+        assert "sunny" in said and "rain" not in said
