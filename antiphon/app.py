@@ -40,6 +40,7 @@ from antiphon.runs.driver import Runs
 from antiphon.server import asgi
 from antiphon.server.auth import Keys
 from antiphon.server.azure import AzureDialect
+from antiphon.server.exchange import UnderWay
 from antiphon.store.base import Store
 from antiphon.telemetry.metrics import Metrics
 
@@ -57,7 +58,8 @@ SWEEP_ROWS = 500
 
 
 class App:
-    """Everything that runs, built from ``config`` but not yet started; ``asgi`` answers requests.
+    """Everything that runs, built from ``config`` but not yet started. ``asgi`` answers requests;
+    ``deps`` is what it and the hot routes are made of.
 
     ``observe`` carries what happens to its subscribers; the metrics are one already.
     """
@@ -66,10 +68,11 @@ class App:
         self.config = config
         self.observe = observe or Observers()
         self.ids = Ids()
-        self.metrics = Metrics(in_flight=lambda: self._in_flight)
+        self.under_way = UnderWay()
+        self.metrics = Metrics(in_flight=lambda: self.under_way.count)
         self.observe.subscribe(self.metrics)
         self._engine: EngineChanged | None = None
-        self.observe.subscribe(self._watch_engine)
+        self.observe.subscribe(self._watch_engine, EngineChanged)
         self.store: Store = _named(STORE)(config.store.path, observe=self.observe)
         router = _router(config, self.observe)
         self.backend: Backend = router
@@ -82,11 +85,10 @@ class App:
             retention_ms=config.store.retention_ms,
             estimator=router.estimator,
         )
-        self._in_flight = 0
-        self._drained = asyncio.Event()
         self._open = AsyncExitStack()
-        self._server = AzureDialect(
-            asgi.build(self._deps(), lifespan=self._lifespan),
+        self.deps = self._deps()
+        self.asgi: ASGIApp = AzureDialect(
+            asgi.build(self.deps, lifespan=self._lifespan),
             config.azure,
             body_limit_bytes=config.server.body_limit_bytes,
         )
@@ -103,19 +105,8 @@ class App:
             observe=self.observe,
             ready=self._problems,
             metrics=self.metrics.render,
+            under_way=self.under_way,
         )
-
-    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application. Counts the requests under way, for the metrics and ``close``."""
-        if scope["type"] == "lifespan":
-            return await self._server(scope, receive, send)
-        self._in_flight += 1
-        try:
-            await self._server(scope, receive, send)
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._drained.set()
 
     async def open(self) -> None:
         """Start everything, once, inside the running loop. Raises ``AntiphonError`` or ``OSError``
@@ -147,13 +138,11 @@ class App:
             await self.close()
 
     async def _drain(self) -> None:
-        self._drained.clear()
-        if self._in_flight:
-            try:
-                async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                    await self._drained.wait()
-            except TimeoutError:
-                pass  # they are cut off by the store and the backends closing under them
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS_MAX):
+                await self.under_way.drained()
+        except TimeoutError:
+            pass  # they are cut off by the store and the backends closing under them
 
     def _watch_engine(self, observation: Observation) -> None:
         if isinstance(observation, EngineChanged):

@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 KEY_LENGTH = 34
 
-_POOL_BYTES = 10 * 400
+_RANDOM_BYTES = 10
+_POOLED = 400
 
 
 def now_ms() -> int:
@@ -39,17 +40,24 @@ class Ids:
         self.clock = clock
         self._cell = f"{cell & 0xFF:02x}"
         self._random = random
-        self._pool = ""
-        self._at = 0
+        self._tails: list[str] = []
+        self._ms = -1
+        self._head = ""
 
     def key(self) -> str:
         """34 hex digits: cell, time, 80 random bits."""
-        at = self._at
-        if at >= len(self._pool):
-            self._pool = self._random(_POOL_BYTES).hex()
-            at = 0
-        self._at = at + 20
-        return f"{self._cell}{self.clock():012x}{self._pool[at : at + 20]}"
+        ms = self.clock()
+        if ms != self._ms:
+            self._ms, self._head = ms, f"{self._cell}{ms:012x}"
+        if not self._tails:
+            self._refill()
+        return self._head + self._tails.pop()
+
+    def _refill(self) -> None:
+        pool = self._random(_RANDOM_BYTES * _POOLED).hex()
+        size = 2 * _RANDOM_BYTES
+        # Turned round, because they are taken from the end.
+        self._tails = [pool[at : at + size] for at in range(0, len(pool), size)][::-1]
 
     def mint(self, prefix: str) -> str:
         """A fresh id such as ``resp_00019…``; ``prefix`` comes without the underscore."""
@@ -59,13 +67,15 @@ class Ids:
 class ItemIds:
     """Mints the ids of one response's items: ``<prefix>_<key of the response><counter>``."""
 
+    __slots__ = ("_count", "_key")
+
     def __init__(self, response_id: str) -> None:
-        self._key = response_id.partition("_")[2]
+        self._key = response_id[response_id.find("_") :]
         self._count = 0
 
     def mint(self, prefix: str) -> str:
-        self._count += 1
-        return f"{prefix}_{self._key}{self._count:04x}"
+        self._count = count = self._count + 1
+        return f"{prefix}{self._key}{count:04x}"
 
 
 def response_of(item_id: str) -> str | None:

@@ -6,7 +6,8 @@ No record carries content of a conversation or a secret. Times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct
 
@@ -99,20 +100,43 @@ Observation = (
 
 Observe = Callable[[Observation], None]
 
+KINDS: tuple[type[Observation], ...] = get_args(Observation)
+
 
 def nobody(observation: Observation) -> None:
     """The observer of those who do not care."""
 
 
+_Hearers = tuple[Callable[[Any], None], ...]
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """An observer that has one callable per kind of record; other kinds it does not hear."""
+
+    @property
+    def hears(self) -> Mapping[type[Observation], Callable[[Any], None]]: ...
+
+
 class Observers:
-    """Fans one record out to every subscriber, in order of subscription."""
+    """Fans one record out to those who hear its kind, in order of subscription.
+
+    What one of them raises reaches who observed, and those after it do not hear the record.
+    """
 
     def __init__(self) -> None:
-        self._subscribers: list[Observe] = []
+        # A request makes three records: who hears which is settled when somebody subscribes.
+        self._hearing: dict[type[Observation], _Hearers] = dict.fromkeys(KINDS, ())
 
-    def subscribe(self, observer: Observe) -> None:
-        self._subscribers.append(observer)
+    def subscribe(self, observer: Observe | Selective, *kinds: type[Observation]) -> None:
+        """``observer`` hears records of ``kinds``; without any: all, or what it ``hears``."""
+        if isinstance(observer, Selective):
+            hears = {kind: observer.hears[kind] for kind in kinds or observer.hears}
+        else:
+            hears = dict.fromkeys(kinds or KINDS, observer)
+        for kind, hearer in hears.items():
+            self._hearing[kind] += (hearer,)
 
     def __call__(self, observation: Observation) -> None:
-        for observer in self._subscribers:
-            observer(observation)
+        for hearer in self._hearing[type(observation)]:
+            hearer(observation)

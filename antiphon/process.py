@@ -13,29 +13,23 @@ import gc
 import logging
 import math
 import os
-import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from antiphon.app import App, running
 from antiphon.config import Config
 from antiphon.observe import Observers
+from antiphon.server import hot
 from antiphon.telemetry.logs import Logs
 
 BACKLOG = 2_048
 """Connections the system keeps until we accept them."""
 
 SECOND_SIGNAL_EXIT = 130
-
-_OFFER_OF_HTTP_2 = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
-
-HEAD_BYTES_MAX = 65_536
-"""Request line and headers together; the parser itself would take any number."""
 
 COLLECTOR_THRESHOLDS = (5_000, 20, 50)
 
@@ -82,7 +76,7 @@ async def _serve(
 ) -> None:
     observe = Observers()
     observe.subscribe(logs)
-    with _Signals() as signals:
+    with _Signals(logs) as signals:
         async with running(config, observe=observe) as app:
             server = _Server(_uvicorn_config(app), started, logs)
             signals.server = server
@@ -94,8 +88,9 @@ async def _serve(
 class _Signals:
     """Turns the first signal into a graceful end and the second into an immediate one."""
 
-    def __init__(self) -> None:
+    def __init__(self, logs: Logs) -> None:
         self.server: _Server | None = None
+        self._logs = logs
         self._count = 0
         self._before: dict[int, Any] = {}
 
@@ -111,6 +106,7 @@ class _Signals:
     def _received(self, number: int, frame: object) -> None:
         self._count += 1
         if self._count > 1:
+            self._logs.flush()
             os._exit(SECOND_SIGNAL_EXIT)
         if self.server is None:
             raise KeyboardInterrupt  # still starting: nothing is under way
@@ -133,43 +129,20 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._logs.say("info", "stopping", {"under_way": len(self.server_state.tasks)})
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, hot.Http):
+                connection.cut()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-class Http(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, also for clients that offer HTTP/2 with every request.
-
-    Java's and curl's do (``Upgrade: h2c``), and RFC 9110 lets a server ignore the offer; but the
-    parser takes the offer for the end of HTTP and drops the body of the request. It must not
-    see it. Looked for only where a request may begin, so that no body is touched. There also
-    the head is measured: one that does not end within ``HEAD_BYTES_MAX`` is a 400.
-    """
-
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        if self.cycle is None or not self.cycle.more_body:
-            self._head_bytes += len(data)
-            if b"h2c" in data:
-                head, end, body = data.partition(b"\r\n\r\n")
-                data = _OFFER_OF_HTTP_2.sub(b"", head) + end + body
-        super().data_received(data)
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.send_400_response(f"The request's head is longer than {HEAD_BYTES_MAX} bytes.")
-
-    def on_headers_complete(self) -> None:
-        self._head_bytes = 0
-        super().on_headers_complete()
-
-
 def _uvicorn_config(app: App) -> uvicorn.Config:
     settings = app.config.server
     return uvicorn.Config(
         app.asgi,
-        http=Http,
+        http=hot.protocol(app.deps),
         # An upgrade then arrives as a plain GET, which the routes answer with 426.
         ws="none",
         interface="asgi3",

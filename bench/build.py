@@ -10,10 +10,10 @@ HERE = Path(__file__).parent
 BUILD = HERE / ".build"
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra"]
 SOURCES = {
-    "mock_upstream": ["mock_upstream.c", "mock_answers.c"],
+    "mock_upstream": ["mock_upstream.c", "mock_answers.c", "mock_frames.c", "mock_bytes.c"],
     "load": ["load.c", "load_options.c", "load_samples.c"],
 }
-HEADERS = ["mock_answers.h", "load_options.h", "load_samples.h"]
+HEADERS = sorted(path.name for path in HERE.glob("*.h"))
 
 
 class MissingTool(Exception):

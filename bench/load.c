@@ -1,14 +1,17 @@
 /*
  * A closed-loop HTTP/1.1 load generator: C keep-alive connections, each sends its next request when the last answer is complete.
- * One thread, epoll. Prints one line of JSON. Every answer must be complete, 2xx, and, with --stream, end with "data: [DONE]";
- * anything else is an error.
+ * One thread, epoll. Prints one line of JSON. Every answer must be complete, 2xx, and hold what --end says; anything else is an
+ * error.
  *
- *   load --port N --connections C --seconds S [--method POST] [--path /p] [--body FILE] [--header 'Name: value']...
- *        [--stream] [--count STR] [--stamps] [--hold] [--drain S] [--host 127.0.0.1]
+ *   load --port N --connections C --seconds S [--method POST] [--path /p] [--body FILE] [--head FILE]...
+ *        [--stream] [--count STR] [--end STR] [--stamps] [--hold] [--drain S] [--host 127.0.0.1]
  *
+ *   --head FILE   header fields, one per line, but for Host and Content-Length; the connections take the files in turn. A field
+ *                 "traceparent: 00-<32 digits>-<16 digits>-01" gets new ids with every request
  *   --seconds S   after S seconds no request is started; those under way are completed (at most --drain more seconds) and counted
  *                 in "requests", "events" and "counted" (for CPU per unit), but not in the rates
  *   --count STR   counts body lines that hold STR ("counted"), and times the first one of each answer ("first_counted_us")
+ *   --end STR     each answer must hold a body line with STR; of a stream it must be a "data:" line
  *   --stamps      lines may hold "@<CLOCK_MONOTONIC nanoseconds, 19 digits>@"; each newer stamp is one "stamp_delay_us" sample
  *   --hold        one request per connection; prints its line when every connection has seen one line holding STR (or one event),
  *                 then keeps them open until standard input ends, at most S seconds
@@ -45,12 +48,13 @@ enum part { HEAD, SIZED, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER };
 struct connection {
     int fd; /* -1: not open */
     bool active, held;
+    struct request *request;
     uint64_t started_ns, first_event_ns, first_counted_ns, last_stamp;
     size_t request_sent;
     /* the answer under way */
     enum part part;
     int status;
-    bool chunked, last_wanted, done_seen, closing;
+    bool chunked, end_seen, closing;
     size_t left; /* bytes of body or chunk still to come */
     char head[HEAD_BYTES_MAX];
     size_t head_size;
@@ -121,8 +125,11 @@ static void fail(struct connection *c, const char *what, const char *detail, siz
 
 static void send_request(struct connection *c)
 {
-    while (c->request_sent < request_size) {
-        ssize_t n = send(c->fd, request + c->request_sent, request_size - c->request_sent, MSG_NOSIGNAL);
+    const struct request *r = c->request;
+    if (!c->request_sent && r->trace)
+        trace_anew(c->request);
+    while (c->request_sent < r->size) {
+        ssize_t n = send(c->fd, r->bytes + c->request_sent, r->size - c->request_sent, MSG_NOSIGNAL);
         if (n < 0)
             return; /* not yet, or broken: then the next read says so */
         c->request_sent += (size_t)n;
@@ -137,7 +144,7 @@ static void begin(struct connection *c, uint64_t now)
     c->part = HEAD;
     c->head_size = c->line_size = c->request_sent = 0;
     c->status = 0;
-    c->done_seen = c->closing = false;
+    c->end_seen = c->closing = false;
     c->first_event_ns = c->first_counted_ns = 0;
     c->started_ns = now;
     if (c->fd < 0)
@@ -148,8 +155,8 @@ static void begin(struct connection *c, uint64_t now)
 /* The answer is whole. Returns false when the connection may not be read further in this round. */
 static bool complete(struct connection *c, uint64_t now)
 {
-    if (want.stream && !c->done_seen) {
-        fail(c, "stream without [DONE]", c->line, c->line_size, now);
+    if (want.end && !c->end_seen) {
+        fail(c, "an answer without its end", c->line, c->line_size, now);
         return false;
     }
     seen.requests++;
@@ -186,12 +193,12 @@ static void take_stamp(struct connection *c, const char *line, size_t size, uint
 
 static void take_line(struct connection *c, const char *line, size_t size, uint64_t now)
 {
-    bool in_window = now < deadline_ns;
-    if (size >= 5 && !memcmp(line, "data:", 5)) {
-        if (size >= 12 && !memcmp(line, "data: [DONE]", 12)) {
-            c->done_seen = true;
+    bool in_window = now < deadline_ns, data = size >= 5 && !memcmp(line, "data:", 5);
+    if (want.end && (data || !want.stream) && memmem(line, size, want.end, end_size))
+        c->end_seen = true;
+    if (data) {
+        if (size >= 12 && !memcmp(line, "data: [DONE]", 12))
             return;
-        }
         seen.events++;
         seen.window_events += in_window;
         if (!c->first_event_ns)
@@ -406,7 +413,7 @@ static bool wait_events(int timeout_ms)
         struct connection *c = ready[i].data.ptr;
         if (!c)
             return true;
-        if (c->fd >= 0 && c->active && c->request_sent < request_size)
+        if (c->fd >= 0 && c->active && c->request_sent < c->request->size)
             send_request(c);
         if (c->fd >= 0 && ready[i].events & ~(uint32_t)EPOLLOUT)
             readable(c, ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR), now_ns());
@@ -449,13 +456,15 @@ static void run_holding(uint64_t start)
 int main(int count, char **words)
 {
     read_words(count, words);
-    build_request();
+    build_requests();
     all = calloc((size_t)want.connections, sizeof *all);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!all || epoll_fd < 0)
         die("start");
-    for (int i = 0; i < want.connections; i++)
+    for (int i = 0; i < want.connections; i++) {
         all[i].fd = -1;
+        all[i].request = &requests[i % want.heads];
+    }
     uint64_t start = now_ns();
     deadline_ns = start + (uint64_t)(want.seconds * 1e9);
     if (want.hold)

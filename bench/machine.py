@@ -1,5 +1,6 @@
 """Where and on what code a run was made."""
 
+import json
 import os
 import platform
 import statistics
@@ -14,15 +15,36 @@ SYNC_BYTES = 4096
 
 
 def commit() -> str:
-    """Short hash of the checkout, `dirty` when it differs from its commit or has none."""
+    """Short hash of the checkout, with `-dirty` when code differs from its commit."""
 
     def git(*words: str) -> str:
         argv = ["git", "--no-optional-locks", "-C", str(ROOT), *words]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else "?"
+        return done.stdout.strip() if done.returncode == 0 else ""
 
-    changed = git("status", "--porcelain")
-    return "dirty" if changed else git("rev-parse", "--short=10", "HEAD")
+    changed = git("status", "--porcelain", "--", ".", ":!bench/results", ":!docs")
+    return (git("rev-parse", "--short=10", "HEAD") or "unknown") + ("-dirty" if changed else "")
+
+
+def python(command: list[str]) -> dict[str, Any]:
+    """Version and build of the interpreter that runs this command; what could be learnt of it.
+
+    optimised: built with profile-guided optimisation, which is worth 15 to 20 % here.
+    """
+    ask = (
+        "import json, platform, sysconfig; "
+        "built = sysconfig.get_config_var('CONFIG_ARGS') or ''; "
+        "print(json.dumps({'version': platform.python_version(), "
+        "'optimised': '--enable-optimizations' in built, 'built_with': built}))"
+    )
+    argv = [command[0], "-c", ask]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {"version": "unknown", "optimised": None}
+    flags = [word for word in found.pop("built_with").split("'") if word.startswith("--")]
+    return found | {"flags": [flag for flag in flags if "/" not in flag]}
 
 
 def description() -> dict[str, Any]:
@@ -34,7 +56,6 @@ def description() -> dict[str, Any]:
         "cpu": models[0].partition(":")[2].strip() if models else platform.machine(),
         "cores_allowed": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
-        "python": platform.python_version(),
         "load_average": os.getloadavg(),
     }
 

@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.build import Programs
 from bench.processes import Cores, Processes, cpu_seconds
-from bench.subjects import Request, Subject
+from bench.subjects import Request, Subject, heads
 from bench.workloads import Plan, Workload
 
 DRAIN_SECONDS_MAX = 15.0
@@ -29,6 +29,7 @@ class Rig:
 class Sample:
     """One subject under one workload once. A unit is a request, or a text chunk of a stream."""
 
+    connections: int
     units: int
     units_per_second: float
     cpu_us_per_unit: float | None
@@ -38,18 +39,26 @@ class Sample:
 
 
 def load_argv(
-    rig: Rig, subject: Subject, request: Request, connections: int, seconds: float
+    rig: Rig,
+    subject: Subject,
+    request: Request,
+    connections: int,
+    seconds: float,
+    *,
+    traced: bool = False,
 ) -> list[str]:
     """The load generator's command line, but for the words special to a workload."""
     body = rig.folder / "request.json"
     body.write_bytes(request.body)
     argv = [str(rig.programs.load), "--port", str(subject.port), "--method", request.method]
     argv += ["--path", request.path, "--connections", str(connections), "--seconds", str(seconds)]
-    argv += ["--count", request.marker, "--drain", str(DRAIN_SECONDS_MAX)]
+    argv += ["--count", request.marker, "--end", request.end, "--drain", str(DRAIN_SECONDS_MAX)]
     if request.body:
         argv += ["--body", str(body)]
-    for name, value in subject.headers.items():
-        argv += ["--header", f"{name}: {value}"]
+    for number, fields in enumerate(heads(traced=traced)):
+        head = rig.folder / f"head-{number}.txt"
+        head.write_text(fields)
+        argv += ["--head", str(head)]
     return argv
 
 
@@ -57,7 +66,8 @@ def measure(
     rig: Rig, subject: Subject, workload: Workload, request: Request, seconds: float
 ) -> Sample:
     """Loads the subject for `seconds` and weighs its process tree meanwhile."""
-    argv = load_argv(rig, subject, request, workload.connections, seconds)
+    connections = min(workload.connections, subject.connections_max or workload.connections)
+    argv = load_argv(rig, subject, request, connections, seconds, traced=workload.traced)
     argv += ["--stream"] if workload.stream else []
     argv += ["--stamps"] if workload.paced else []
     before = cpu_seconds(subject.pid)
@@ -69,11 +79,12 @@ def measure(
     used = cpu_seconds(subject.pid) - before
     rig.processes.stop(generator)
     if not printed:
-        raise RuntimeError(f"the load generator said nothing about {subject.name}, {workload.name}")
+        return nothing("the load generator came to no end")
     load = json.loads(printed)
     per_answer = workload.chunks or 1
     units = load["requests"] * per_answer
     return Sample(
+        connections=connections,
         units=units,
         units_per_second=load["counted_per_second"] if workload.stream else load["rps"],
         cpu_us_per_unit=used * 1e6 / units if units else None,
@@ -81,6 +92,11 @@ def measure(
         load=load,
         fault=fault_in(load, units),
     )
+
+
+def nothing(why: str) -> Sample:
+    """The sample of a subject that could not be asked."""
+    return Sample(0, 0, 0.0, None, 0.0, {}, why)
 
 
 def fault_in(load: dict[str, Any], units: int) -> str:
@@ -94,26 +110,36 @@ def fault_in(load: dict[str, Any], units: int) -> str:
     return ""
 
 
-def request_for(subject: Subject, workload: Workload) -> Request | None:
-    """None when this subject has nothing to say to this workload."""
+def request_for(subject: Subject, workload: Workload) -> Request | str | None:
+    """None when this subject has nothing to say to this workload; text when it fails before it."""
     if workload.get_stored and subject.store is not None:
-        return stored_request(subject) if subject.store else None
-    return subject.request(workload.model, stream=workload.stream)
+        try:
+            return stored_request(subject) if subject.store else None
+        except (RuntimeError, OSError, ValueError, KeyError) as failure:
+            return f"{type(failure).__name__}: {failure}"
+    return subject.request(workload.model, stream=workload.stream, input_bytes=workload.input_bytes)
 
 
 def stored_request(subject: Subject) -> Request:
     """Reading one response that was just stored."""
-    status, body = subject.call(subject.request("mock"))
+    asked = subject.request("mock")
+    status, body = subject.call(asked)
     if status != 200:
         raise RuntimeError(f"could not store a response to read: {status} {body[:300]!r}")
-    return Request("GET", f"/v1/responses/{json.loads(body)['id']}", b"", '"completed"')
+    return replace(asked, method="GET", path=f"/v1/responses/{json.loads(body)['id']}", body=b"")
 
 
 Samples = dict[str, list[dict[str, Sample]]]
 
 
 def run_rounds(
-    rig: Rig, subjects: list[Subject], workloads: list[Workload], plan: Plan, *, reference: str
+    rig: Rig,
+    subjects: list[Subject],
+    workloads: list[Workload],
+    plan: Plan,
+    *,
+    reference: str,
+    rounds: int,
 ) -> Samples:
     """Workload -> rounds -> subject -> sample.
 
@@ -122,10 +148,12 @@ def run_rounds(
     """
     requests = {(s.name, w.name): request_for(s, w) for w in workloads for s in subjects}
     samples: Samples = {w.name: [] for w in workloads}
-    for turn in range(plan.rounds):
+    for turn in range(rounds):
         order = subjects if turn % 2 == 0 else subjects[::-1]
         for workload in workloads:
-            print(f"  round {turn + 1}/{plan.rounds}  {workload.name}", file=sys.stderr)
+            if turn >= workload.rounds_max:
+                continue
+            print(f"  round {turn + 1}/{rounds}  {workload.name}", file=sys.stderr)
             taken: dict[str, Sample] = {}
             for subject in order:
                 request = requests[subject.name, workload.name]
@@ -133,8 +161,12 @@ def run_rounds(
                     subject.name == "direct" != reference and not workload.direct
                 ):
                     continue
+                if isinstance(request, str):
+                    taken[subject.name] = nothing(request)
+                    continue
                 if turn == 0 and not workload.paced:
                     measure(rig, subject, workload, request, plan.warm_seconds)
-                taken[subject.name] = measure(rig, subject, workload, request, plan.seconds)
+                seconds = max(plan.seconds, workload.seconds_min, subject.seconds_min)
+                taken[subject.name] = measure(rig, subject, workload, request, seconds)
             samples[workload.name].append(taken)
     return samples

@@ -1,153 +1,160 @@
-/* The mock's answers, built once. See mock_answers.h. */
+/* See mock_answers.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mock_answers.h"
+#include "mock_frames.h"
 
 enum { STREAM_SHAPES_MAX = 32 };
 
-struct bytes json_reply, models_reply, missing_reply, bad_reply;
-struct bytes stream_head, role_frame, word_frames[WORDS], stamp_frame, last_frames;
-size_t stamp_offset;
+struct bytes models_reply, health_reply, missing_reply, bad_reply;
 
+static const char *const words[WORDS] = {
+    " voice",   " answers", " voice,", " verse",        " by",     " verse.\\n", " The",    " \\\"choir\\\"",
+    " divides", " in",      " two",    " and each h\u00e4lfte", " waits", " for",       " the", " other",
+};
+static const char STREAM_HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+                                  "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+static struct form json_forms[2];
 static struct {
     int chunks;
-    struct bytes whole;
+    enum dialect dialect;
+    struct form form;
 } shapes[STREAM_SHAPES_MAX];
+static uint64_t last_number;
 
-void die(const char *what)
+static void append_first(struct bytes *b, enum dialect d) { (d == CHAT ? append_chat_first : append_responses_first)(b); }
+
+static void append_word(struct bytes *b, enum dialect d, const char *text, int index)
 {
-    perror(what);
-    exit(1);
+    if (d == CHAT)
+        append_chat_text(b, text);
+    else
+        append_responses_text(b, text, index);
 }
 
-/* ---- growing bytes ---- */
-
-void reserve(struct bytes *b, size_t more)
+static void append_last(struct bytes *b, enum dialect d, int chunks, const struct bytes *said)
 {
-    if (b->size + more <= b->room)
-        return;
-    size_t room = b->room ? b->room : 1024;
-    while (room < b->size + more)
-        room *= 2;
-    b->data = realloc(b->data, room);
-    if (!b->data)
-        die("realloc");
-    b->room = room;
+    if (d == CHAT)
+        append_chat_last(b, chunks);
+    else
+        append_responses_last(b, chunks, said);
 }
 
-void append(struct bytes *b, const void *data, size_t size)
-{
-    reserve(b, size);
-    memcpy(b->data + b->size, data, size);
-    b->size += size;
-}
-
-static void append_text(struct bytes *b, const char *text) { append(b, text, strlen(text)); }
-
-/* ---- answers, built once ---- */
-
-static struct bytes plain_reply(const char *status, const char *json)
+static struct bytes plain_reply(const char *status, const char *json, size_t size)
 {
     struct bytes b = {0};
-    char head[256];
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status, strlen(json));
-    append(&b, head, (size_t)n);
-    append_text(&b, json);
+    append_print(&b, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status, size);
+    append(&b, json, size);
     return b;
 }
 
-/* One SSE event in one HTTP chunk, as the common Python model servers send it. */
-static void append_frame(struct bytes *b, const char *json)
+static struct bytes short_reply(const char *status, const char *json) { return plain_reply(status, json, strlen(json)); }
+
+static void build_models(const char *names)
 {
-    char size[32];
-    snprintf(size, sizeof size, "%zx\r\n", strlen(json) + strlen("data: \n\n"));
-    append_text(b, size);
-    append_text(b, "data: ");
-    append_text(b, json);
-    append_text(b, "\n\n\r\n");
+    struct bytes json = {0};
+    append_text(&json, "{\"object\":\"list\",\"data\":[");
+    const char *comma = "";
+    for (const char *name = names; *name;) {
+        size_t size = strcspn(name, ",");
+        append_print(&json, "%s{\"id\":\"%.*s\",\"object\":\"model\",\"created\":1750000000,\"owned_by\":\"mock\"}", comma,
+                     (int)size, name);
+        comma = ",";
+        name += size + (name[size] == ',');
+    }
+    append_text(&json, "]}");
+    models_reply = plain_reply("200 OK", json.data, json.size);
+    free(json.data);
 }
 
-static void append_chunk(struct bytes *b, const char *choices, const char *usage)
+void build_answers(const char *models)
 {
-    char json[1024];
-    snprintf(json, sizeof json,
-             "{\"id\":\"chatcmpl-mock000000000000000000000000\",\"object\":\"chat.completion.chunk\",\"created\":1750000000,"
-             "\"model\":\"mock\",\"system_fingerprint\":\"fp_mock\",\"choices\":[%s],\"usage\":%s}",
-             choices, usage);
-    append_frame(b, json);
+    struct bytes json = {0};
+    append_chat_json(&json);
+    json_forms[CHAT].bytes = plain_reply("200 OK", json.data, json.size);
+    json.size = 0;
+    append_responses_json(&json);
+    json_forms[RESPONSES].bytes = plain_reply("200 OK", json.data, json.size);
+    free(json.data);
+    for (int i = 0; i < 2; i++)
+        find_places(&json_forms[i]);
+    build_models(models);
+    health_reply = short_reply("200 OK", "{\"status\":\"ok\"}");
+    missing_reply = short_reply("404 Not Found", "{\"error\":{\"message\":\"no such path\",\"type\":\"not_found\"}}");
+    bad_reply = short_reply("400 Bad Request", "{\"error\":{\"message\":\"not HTTP\",\"type\":\"bad_request\"}}");
 }
 
-static void append_content(struct bytes *b, const char *text)
-{
-    char choice[256];
-    snprintf(choice, sizeof choice,
-             "{\"index\":0,\"delta\":{\"content\":\"%s\"},\"logprobs\":null,\"finish_reason\":null}", text);
-    append_chunk(b, choice, "null");
-}
+const struct bytes *json_answer(enum dialect dialect) { return numbered(&json_forms[dialect], ++last_number); }
 
-static void build_stream_parts(void)
-{
-    static const char *const words[WORDS] = {
-        " voice",   " answers", " voice,", " verse",        " by",     " verse.\\n", " The",    " \\\"choir\\\"",
-        " divides", " in",      " two",    " and each h\u00e4lfte", " waits", " for",       " the", " other",
-    };
-    append_text(&stream_head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-                              "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n");
-    append_chunk(&role_frame, "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,"
-                              "\"finish_reason\":null}", "null");
-    for (int i = 0; i < WORDS; i++)
-        append_content(&word_frames[i], words[i]);
-    append_content(&stamp_frame, " @0000000000000000000@");
-    stamp_offset = (size_t)((char *)memchr(stamp_frame.data, '@', stamp_frame.size) - stamp_frame.data) + 1;
-    append_chunk(&last_frames, "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}", "null");
-    append_chunk(&last_frames, "", "{\"prompt_tokens\":12,\"completion_tokens\":20,\"total_tokens\":32}");
-    append_frame(&last_frames, "[DONE]");
-    append_text(&last_frames, "0\r\n\r\n");
-}
-
-static void build_replies(void)
-{
-    json_reply = plain_reply("200 OK",
-        "{\"id\":\"chatcmpl-mock000000000000000000000000\",\"object\":\"chat.completion\",\"created\":1750000000,"
-        "\"model\":\"mock\",\"system_fingerprint\":\"fp_mock\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
-        "\"content\":\"In the old practice two half-choirs stand facing each other across the nave. One sings a verse, the "
-        "other answers it, and neither has to know how the other breathes: it is enough that the text and its order are "
-        "fixed.\\n\\nA front between two programming interfaces is much the same. What one side asks in its own \\\"words\\\" "
-        "is put to the other side in the words it knows, and the answer comes back in the form in which it was expected. "
-        "The listener hears one piece.\\n\\nWhat must not happen is that a verse gets lost, is sung twice, or waits for a "
-        "conductor who has gone home.\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
-        "{\"prompt_tokens\":12,\"completion_tokens\":148,\"total_tokens\":160,\"prompt_tokens_details\":{\"cached_tokens\":0},"
-        "\"completion_tokens_details\":{\"reasoning_tokens\":0}}}");
-    models_reply = plain_reply("200 OK", "{\"object\":\"list\",\"data\":[{\"id\":\"mock\",\"object\":\"model\","
-                                         "\"created\":1750000000,\"owned_by\":\"mock\"}]}");
-    missing_reply = plain_reply("404 Not Found", "{\"error\":{\"message\":\"no such path\",\"type\":\"not_found\"}}");
-    bad_reply = plain_reply("400 Bad Request", "{\"error\":{\"message\":\"not HTTP\",\"type\":\"bad_request\"}}");
-}
-
-/* The whole burst stream of this many chunks; kept, so that a second request costs one write. */
-const struct bytes *burst_stream(int chunks)
+const struct bytes *burst_stream(enum dialect dialect, int chunks)
 {
     int i = 0;
-    while (i < STREAM_SHAPES_MAX - 1 && shapes[i].whole.size && shapes[i].chunks != chunks)
+    while (i < STREAM_SHAPES_MAX - 1 && shapes[i].form.bytes.size && (shapes[i].chunks != chunks || shapes[i].dialect != dialect))
         i++;
-    struct bytes *whole = &shapes[i].whole;
-    if (whole->size && shapes[i].chunks == chunks)
-        return whole;
-    whole->size = 0;
-    shapes[i].chunks = chunks;
-    append(whole, stream_head.data, stream_head.size);
-    append(whole, role_frame.data, role_frame.size);
-    for (int n = 0; n < chunks; n++)
-        append(whole, word_frames[n % WORDS].data, word_frames[n % WORDS].size);
-    append(whole, last_frames.data, last_frames.size);
-    return whole;
+    struct bytes *whole = &shapes[i].form.bytes;
+    if (!whole->size || shapes[i].chunks != chunks || shapes[i].dialect != dialect) {
+        struct bytes said = {0};
+        whole->size = shapes[i].form.place_count = 0;
+        shapes[i].chunks = chunks;
+        shapes[i].dialect = dialect;
+        append_text(whole, STREAM_HEAD);
+        append_first(whole, dialect);
+        for (int n = 0; n < chunks; n++) {
+            append_word(whole, dialect, words[n % WORDS], n);
+            append_text(&said, words[n % WORDS]);
+        }
+        append_last(whole, dialect, chunks, &said);
+        free(said.data);
+        find_places(&shapes[i].form);
+    }
+    return numbered(&shapes[i].form, ++last_number);
 }
 
-void build_answers(void)
+/* ---- told piece by piece: made anew each time, for every piece differs ---- */
+
+static struct form piece;
+
+static const struct bytes *told(const struct telling *t)
 {
-    build_replies();
-    build_stream_parts();
+    piece.place_count = 0;
+    find_places(&piece);
+    return numbered(&piece, t->number);
+}
+
+static void tell(struct telling *t, const char *text)
+{
+    append_word(&piece.bytes, t->dialect, text, t->chunks++);
+    if (t->dialect == RESPONSES)
+        append_text(&t->said, text);
+}
+
+const struct bytes *begin_telling(struct telling *t, enum dialect dialect, bool with_text)
+{
+    *t = (struct telling){.dialect = dialect, .number = ++last_number, .said = t->said};
+    t->said.size = piece.bytes.size = 0;
+    append_text(&piece.bytes, STREAM_HEAD);
+    append_first(&piece.bytes, dialect);
+    if (with_text)
+        tell(t, words[0]);
+    return told(t);
+}
+
+const struct bytes *tell_stamp(struct telling *t, uint64_t ns)
+{
+    char text[] = " @0000000000000000000@";
+    put_digits(text + 2, STAMP_DIGITS, ns);
+    piece.bytes.size = 0;
+    tell(t, text);
+    return told(t);
+}
+
+const struct bytes *end_telling(struct telling *t)
+{
+    piece.bytes.size = 0;
+    append_last(&piece.bytes, t->dialect, t->chunks, &t->said);
+    t->said.size = 0;
+    return told(t);
 }

@@ -1,32 +1,44 @@
-/* What the mock upstream says, as bytes ready to be written, and the growing byte buffer they are made with. */
+/* What the mock upstream says: bytes ready to be written. Each pointer returned is good until the next call. */
 #ifndef MOCK_ANSWERS_H
 #define MOCK_ANSWERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { STAMP_DIGITS = 19, WORDS = 16 };
+#include "mock_bytes.h"
 
-struct bytes {
-    char *data;
-    size_t size, room;
+enum { WORDS = 16 };
+
+/* POST /v1/chat/completions or POST /v1/responses: the same text in the frames of one or the other. */
+enum dialect { CHAT, RESPONSES };
+
+/* One streamed answer under way. `said`: its text so far, as it stands within JSON quotes. */
+struct telling {
+    enum dialect dialect;
+    uint64_t number;
+    int chunks;
+    struct bytes said;
 };
 
-/* Whole HTTP answers: a ~1 KB chat completion, the list of models, 404, 400. */
-extern struct bytes json_reply, models_reply, missing_reply, bad_reply;
+extern struct bytes models_reply, health_reply, missing_reply, bad_reply;
 
-/* Parts of a streamed answer, in this order: head, role, any number of words or stamps, last. */
-extern struct bytes stream_head, role_frame, word_frames[WORDS], stamp_frame, last_frames;
+/* models: names for GET /v1/models, joined with commas. */
+void build_answers(const char *models);
 
-/* Where the STAMP_DIGITS digits stand in stamp_frame. */
-extern size_t stamp_offset;
+/* A whole ~1 KB answer that is not streamed. */
+const struct bytes *json_answer(enum dialect dialect);
 
-void build_answers(void);
+/* A whole stream of this many text chunks; built once per number of chunks. */
+const struct bytes *burst_stream(enum dialect dialect, int chunks);
 
-/* The whole burst stream of this many text chunks; kept, so that a second request costs one write. */
-const struct bytes *burst_stream(int chunks);
+/* Head and first frames of a stream told piece by piece, with one text chunk if with_text. */
+const struct bytes *begin_telling(struct telling *t, enum dialect dialect, bool with_text);
 
-void reserve(struct bytes *b, size_t more);
-void append(struct bytes *b, const void *data, size_t size);
-void die(const char *what);
+/* One text chunk that carries " @<ns, 19 digits>@". */
+const struct bytes *tell_stamp(struct telling *t, uint64_t ns);
+
+/* Closing frames, which for Responses hold the whole text again. Empties `said`. */
+const struct bytes *end_telling(struct telling *t);
 
 #endif

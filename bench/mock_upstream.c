@@ -1,7 +1,7 @@
 /*
- * A chat-completions server that is never the bottleneck: one thread, epoll, HTTP/1.1 keep-alive, answers built once.
+ * A model server that is never the bottleneck: one thread, epoll, HTTP/1.1 keep-alive, answers built once.
  *
- *   mock_upstream --port N          N = 0 picks a free port; the port is printed as "port N"
+ *   mock_upstream --port N [--models A,B,C]    N = 0 picks a free port; the port is printed as "port N"
  *
  *   POST /v1/chat/completions       answers by the words in the model's name, joined with "-":
  *        mock                       a ~1 KB reply, or with "stream":true 20 text chunks
@@ -12,7 +12,9 @@
  *                                   how long that chunk was on its way
  *        delay-MS                   nothing for the first MS milliseconds
  *        idle                       one text chunk, then an open, silent stream
- *   GET /v1/models                  a list with one model
+ *   POST /v1/responses              the same text as a Response, or as its events (without "[DONE]"); every answer has its own id
+ *   GET /v1/models                  the models named after --models, else "mock"; any model is answered for
+ *   GET /health                     200
  *
  * Not covered: TLS, Expect: 100-continue, pipelining while a stream is being written (the next request waits).
  */
@@ -47,6 +49,7 @@ enum {
 enum phase { READING, DELAYED, PACED, SILENT };
 
 struct plan {
+    enum dialect dialect;
     bool stream, idle;
     int chunks;
     uint64_t pace_ns, delay_ns; /* 0: burst, at once */
@@ -59,7 +62,7 @@ struct connection {
     struct bytes in, out;
     size_t out_sent;
     struct plan plan;
-    int chunks_sent;
+    struct telling telling;
     uint64_t due_ns;
     ptrdiff_t place; /* in the heap of timers; -1: none */
 };
@@ -153,6 +156,7 @@ static void close_connection(struct connection *c)
     close(c->fd);
     free(c->in.data);
     free(c->out.data);
+    free(c->telling.said.data);
     free(c);
 }
 
@@ -200,32 +204,17 @@ static void start_answer(struct connection *c, uint64_t now)
 {
     c->phase = READING;
     if (!c->plan.stream) {
-        send_kept(c, &json_reply);
+        send_kept(c, json_answer(c->plan.dialect));
         return;
     }
     if (!c->plan.idle && !c->plan.pace_ns) {
-        send_kept(c, burst_stream(c->plan.chunks));
+        send_kept(c, burst_stream(c->plan.dialect, c->plan.chunks));
         return;
     }
-    struct bytes first = {0};
-    append(&first, stream_head.data, stream_head.size);
-    append(&first, role_frame.data, role_frame.size);
-    if (c->plan.idle)
-        append(&first, word_frames[0].data, word_frames[0].size);
-    send_kept(c, &first);
-    free(first.data);
-    c->chunks_sent = 0;
+    send_kept(c, begin_telling(&c->telling, c->plan.dialect, c->plan.idle));
     c->phase = c->plan.idle ? SILENT : PACED;
     if (!c->plan.idle)
         timer_set(c, now + (uint64_t)((double)c->plan.pace_ns * drand48())); /* else all streams tick together */
-}
-
-static void send_stamped(struct connection *c)
-{
-    uint64_t now = now_ns();
-    for (int i = STAMP_DIGITS - 1; i >= 0; i--, now /= 10)
-        stamp_frame.data[stamp_offset + (size_t)i] = (char)('0' + now % 10);
-    send_kept(c, &stamp_frame);
 }
 
 static void read_requests(struct connection *c, uint64_t now);
@@ -236,12 +225,11 @@ static void timer_due(struct connection *c, uint64_t now)
     timer_cancel(c);
     if (c->phase == DELAYED) {
         start_answer(c, now);
-    } else if (c->chunks_sent < c->plan.chunks) {
-        send_stamped(c);
-        c->chunks_sent++;
+    } else if (c->telling.chunks < c->plan.chunks) {
+        send_kept(c, tell_stamp(&c->telling, now_ns()));
         timer_set(c, due + c->plan.pace_ns); /* from the due time: pace does not drift */
     } else {
-        send_kept(c, &last_frames);
+        send_kept(c, end_telling(&c->telling));
         c->phase = READING;
     }
     if (c->phase == READING)
@@ -325,12 +313,16 @@ static const char *header_value(const char *head, const char *end, const char *n
 
 static void answer(struct connection *c, const char *head, const char *body, size_t body_size, uint64_t now)
 {
+    bool chat = !strncmp(head, "POST /v1/chat/completions", 25);
     if (!strncmp(head, "GET /v1/models", 14)) {
         send_kept(c, &models_reply);
-    } else if (strncmp(head, "POST /v1/chat/completions", 25)) {
+    } else if (!strncmp(head, "GET /health", 11)) {
+        send_kept(c, &health_reply);
+    } else if (!chat && strncmp(head, "POST /v1/responses ", 19)) {
         send_kept(c, &missing_reply);
     } else {
         c->plan = plan_for(body, body_size);
+        c->plan.dialect = chat ? CHAT : RESPONSES;
         if (!c->plan.delay_ns) {
             start_answer(c, now);
         } else {
@@ -427,12 +419,12 @@ static int listen_on(int port)
 
 int main(int count, char **words)
 {
-    if (count != 3 || strcmp(words[1], "--port")) {
-        fprintf(stderr, "usage: %s --port N   (0: pick one)\n", words[0]);
+    if ((count != 3 && count != 5) || strcmp(words[1], "--port") || (count == 5 && strcmp(words[3], "--models"))) {
+        fprintf(stderr, "usage: %s --port N [--models A,B,C]   (port 0: pick one)\n", words[0]);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    build_answers();
+    build_answers(count == 5 ? words[4] : "mock");
     int port = listen_on(atoi(words[2]));
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

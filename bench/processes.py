@@ -61,8 +61,13 @@ class Processes:
         *,
         log: Path | None = None,
         stdin: int | None = None,
+        folder: Path | None = None,
+        environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Starts argv pinned to cores. With `log` both outputs go there, else stdout is a pipe."""
+        """Starts argv pinned to cores. With `log` both outputs go there, else stdout is a pipe.
+
+        folder: to run in. environment: added to this process's own.
+        """
         with contextlib.ExitStack() as files:
             out: IO[str] | int = subprocess.PIPE
             if log:
@@ -73,6 +78,8 @@ class Processes:
                 stdout=out,
                 stderr=out if log else None,
                 text=True,
+                cwd=folder,
+                env={**os.environ, **environment} if environment else None,
                 start_new_session=True,
                 preexec_fn=lambda: _prepare(cores),
             )
@@ -133,8 +140,12 @@ def rss_bytes(pid: int) -> int:
 
 
 def written_bytes(pid: int) -> int:
-    """Bytes the process itself has sent towards the disk."""
-    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
-    return 0
+    """Bytes the process and its living descendants have sent towards the disk."""
+    total = 0
+    for member in tree(pid):
+        with contextlib.suppress(OSError):
+            fields = dict(
+                line.split(": ") for line in Path(f"/proc/{member}/io").read_text().splitlines()
+            )
+            total += int(fields["write_bytes"])
+    return total

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+from bench.duels import Duel
 from bench.idle import Weight
 from bench.measure import Sample, Samples
 from bench.workloads import Workload
@@ -15,41 +16,14 @@ from bench.workloads import Workload
 Figure = Callable[[Sample], float | None]
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What a ratio should reach, at least or at most."""
-
-    goal: float
-    stretch: float
-
-
 @dataclass
 class Metric:
-    """One line of the table: the reference's own figure, and each subject's ratio to it.
-
-    `more_is_better` tells which way a goal is read; goals go by subject.
-    """
+    """One line of the table: the reference's own figure, and each subject's ratio to it."""
 
     name: str
     unit: str
-    more_is_better: bool
     reference: float | None = None
-    ratios: dict[str, float | None] = field(default_factory=dict)
-    goals: dict[str, Goal] = field(default_factory=dict)
-
-
-GOALS: dict[tuple[str, str], dict[str, Goal]] = {
-    ("json-64", "per CPU-second"): {
-        "antiphon": Goal(0.25, 0.40),
-        "antiphon-stored": Goal(0.12, 0.20),
-    },
-    ("get-stored-16", "per CPU-second"): {"antiphon-stored": Goal(0.4, 0.6)},
-    ("json-1", "added latency p50"): {"antiphon": Goal(2.5, 1.7)},
-    ("paced-20-80", "CPU per unit"): {"antiphon": Goal(2.0, 1.5)},
-    ("paced-200-80", "CPU per unit"): {"antiphon": Goal(2.0, 1.5)},
-    ("paced-200-80", "added delay of a text p50"): {"antiphon": Goal(4.0, 2.5)},
-    ("json-delay-500", "per second"): {"antiphon-stored": Goal(0.7, 0.9)},
-}
+    ratios: dict[str, float] = field(default_factory=dict)
 
 
 def per_cpu_second(sample: Sample) -> float | None:
@@ -66,46 +40,76 @@ def per_second(sample: Sample) -> float | None:
 
 def p50_of(name: str) -> Figure:
     def read(sample: Sample) -> float | None:
-        value = sample.load[name]["p50"]
+        value = sample.load.get(name, {}).get("p50")
         return float(value) if value is not None else None
 
     return read
 
 
+def figures(
+    rounds: list[dict[str, Sample]], figure: Figure, *, over_direct: bool = False
+) -> list[dict[str, float]]:
+    """The figure of each subject in each round that has it, doubtful samples left out.
+
+    over_direct: less that of a call without any server in between.
+    """
+    found = []
+    for taken in rounds:
+        values = {
+            name: value
+            for name, sample in taken.items()
+            if not sample.fault and (value := figure(sample)) is not None
+        }
+        if over_direct:
+            base = values.pop("direct", None)
+            values = {name: each - base for name, each in values.items()} if base else {}
+        found.append(values)
+    return found
+
+
+def middle(rounds: list[dict[str, Sample]], figure: Figure, subject: str) -> float | None:
+    """Median of one subject's own figure."""
+    values = [each[subject] for each in figures(rounds, figure) if subject in each]
+    return median(values) if values else None
+
+
+def ratio(
+    rounds: list[dict[str, Sample]],
+    figure: Figure,
+    subject: str,
+    reference: str,
+    *,
+    over_direct: bool = False,
+) -> float | None:
+    """Median over the rounds of subject / reference."""
+    values = [
+        each[subject] / each[reference]
+        for each in figures(rounds, figure, over_direct=over_direct)
+        if subject in each and each.get(reference, 0) > 0
+    ]
+    return median(values) if values else None
+
+
 def metric(
     rounds: list[dict[str, Sample]],
-    workload: str,
-    label: str,
+    name: str,
     figure: Figure,
     *,
     unit: str,
     reference: str,
-    more_is_better: bool = False,
     over_direct: bool = False,
 ) -> Metric | None:
-    """Ratios to the reference within each round, then their median.
-
-    over_direct: the ratio is of what each adds to a call without any server in between.
-    """
-    goals = GOALS.get((workload, label), {}) if reference == "nginx" else {}
-    found = Metric(f"{workload}: {label}", unit, more_is_better, goals=goals)
-    figures: dict[str, list[float]] = {}
-    ratios: dict[str, list[float]] = {}
-    for taken in rounds:
-        values = {name: value for name, s in taken.items() if (value := figure(s)) is not None}
-        if over_direct:
-            base = values.pop("direct", None)
-            if base is None:
-                continue
-            values = {name: value - base for name, value in values.items()}
-        for name, value in values.items():
-            figures.setdefault(name, []).append(value)
-            if name != reference and name != "direct" and values.get(reference, 0) > 0:
-                ratios.setdefault(name, []).append(value / values[reference])
-    if reference not in figures:
+    """None when the reference has no figure."""
+    own = figures(rounds, figure, over_direct=over_direct)
+    values = [each[reference] for each in own if reference in each]
+    if not values:
         return None
-    found.reference = median(figures[reference])
-    found.ratios = {name: median(each) for name, each in ratios.items()}
+    found = Metric(name, unit, median(values))
+    others = {subject for each in own for subject in each} - {reference, "direct"}
+    for subject in sorted(others):
+        value = ratio(rounds, figure, subject, reference, over_direct=over_direct)
+        if value is not None:
+            found.ratios[subject] = value
     return found
 
 
@@ -113,17 +117,13 @@ def metrics_of(workload: Workload, rounds: list[dict[str, Sample]], reference: s
     """The lines a workload gives, in the table's order."""
     what = "text" if workload.stream else "request"
 
-    def line(
-        label: str, figure: Figure, unit: str, *, more: bool = False, added: bool = False
-    ) -> Metric | None:
+    def line(label: str, figure: Figure, unit: str, *, added: bool = False) -> Metric | None:
         return metric(
             rounds,
-            workload.name,
-            label,
+            f"{workload.name}: {label}",
             figure,
             unit=unit,
             reference=reference,
-            more_is_better=more,
             over_direct=added,
         )
 
@@ -132,48 +132,37 @@ def metrics_of(workload: Workload, rounds: list[dict[str, Sample]], reference: s
         lines.append(line("CPU per unit", cpu_us, f"us/{what}"))
         lines.append(line("added delay of a text p50", p50_of("stamp_delay_us"), "us", added=True))
         if workload.connections > 100:
-            lines.append(line("per second", per_second, f"{what}/s", more=True))
+            lines.append(line("per second", per_second, f"{what}/s"))
     elif workload.connections == 1:
         label = "added first text p50" if workload.stream else "added latency p50"
         name = "first_counted_us" if workload.stream else "latency_us"
         lines.append(line(label, p50_of(name), "us", added=True))
-        lines.append(line("per CPU-second", per_cpu_second, f"{what}/s", more=True))
+        lines.append(line("per CPU-second", per_cpu_second, f"{what}/s"))
     else:
-        lines.append(line("per CPU-second", per_cpu_second, f"{what}/s", more=True))
-        lines.append(line("per second", per_second, f"{what}/s", more=True))
+        lines.append(line("per CPU-second", per_cpu_second, f"{what}/s"))
+        lines.append(line("per second", per_second, f"{what}/s"))
     return [found for found in lines if found]
 
 
 def stored_share(rounds: list[dict[str, Sample]]) -> Metric | None:
     """How many requests a CPU-second serves when storing, relative to Antiphon not storing."""
-    found = metric(
-        rounds,
-        "json-64",
-        "stored, relative to not stored, per CPU-second",
-        per_cpu_second,
-        unit="request/s",
-        reference="antiphon",
-        more_is_better=True,
-    )
+    name = "json-64: stored, relative to not stored, per CPU-second"
+    found = metric(rounds, name, per_cpu_second, unit="request/s", reference="antiphon")
     if not found or "antiphon-stored" not in found.ratios:
         return None
     found.ratios = {"antiphon-stored": found.ratios["antiphon-stored"]}
-    found.goals = {"antiphon-stored": Goal(0.45, 0.60)}
     return found
 
 
 def idle_metrics(weights: dict[str, Weight], reference: str) -> list[Metric]:
-    """Memory and start-up. These have absolute goals too, printed by notes()."""
     base = weights.get(reference)
     others = {name: w for name, w in weights.items() if name != reference}
     if not base or not others:
         return []
     low, high = base.streams
-    each = Metric(f"memory of an idle stream ({low} to {high})", "KB", False)
-    each.goals = {"antiphon": Goal(1.5, 0.8)} if reference == "nginx" else {}
-    each.reference = base.bytes_per_stream / 1e3
+    each = Metric(f"memory of an idle stream ({low} to {high})", "KB", base.bytes_per_stream / 1e3)
     each.ratios = {n: w.bytes_per_stream / base.bytes_per_stream for n, w in others.items()}
-    whole = Metric("memory after the first answer", "MB", False, base.base_bytes / 1e6)
+    whole = Metric("memory after the first answer", "MB", base.base_bytes / 1e6)
     whole.ratios = {n: w.base_bytes / base.base_bytes for n, w in others.items()}
     return [each, whole]
 
@@ -189,27 +178,15 @@ def all_metrics(
     return found + idle_metrics(weights, reference)
 
 
-def faults(samples: Samples, weights: dict[str, Weight]) -> list[str]:
-    """Everything that makes a figure doubtful, once per workload and subject."""
-    found: dict[str, str] = {}
+def faults(samples: Samples, weights: dict[str, Weight]) -> dict[tuple[str, str], str]:
+    """What makes a figure doubtful, by workload and subject; the first reason of each."""
+    found: dict[tuple[str, str], str] = {}
     for workload, rounds in samples.items():
         for taken in rounds:
             for name, sample in taken.items():
                 if sample.fault:
-                    found.setdefault(f"{workload}, {name}", sample.fault)
-    found |= {f"idle streams, {name}": w.fault for name, w in weights.items() if w.fault}
-    return [f"{where}: {what}" for where, what in found.items()]
-
-
-def verdict(found: Metric, subject: str) -> str:
-    """`**` stretch reached, `*` goal reached, `-` neither, nothing without a goal."""
-    ratio, goal = found.ratios.get(subject), found.goals.get(subject)
-    if ratio is None or goal is None:
-        return ""
-    sign = 1 if found.more_is_better else -1
-    if sign * ratio >= sign * goal.stretch:
-        return " **"
-    return " *" if sign * ratio >= sign * goal.goal else " -"
+                    found.setdefault((workload, name), sample.fault)
+    return found | {("idle streams", n): w.fault for n, w in weights.items() if w.fault}
 
 
 def number(value: float | None) -> str:
@@ -218,34 +195,63 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def table(metrics: list[Metric], subjects: list[str], reference: str) -> str:
-    """Aligned text, one line per metric."""
-    rows = [["relative to " + reference, reference + "'s own", *subjects, "goal", "stretch"]]
-    for found in metrics:
-        cells = []
-        for name in subjects:
-            ratio = found.ratios.get(name)
-            cells.append("" if ratio is None else f"{ratio:.2f}x{verdict(found, name)}")
-        sign = ">=" if found.more_is_better else "<="
-        goals = [found.goals[name] for name in subjects if name in found.goals]
-        aims = [
-            "/".join(f"{sign}{getattr(g, kind):g}" for g in goals) for kind in ("goal", "stretch")
-        ]
-        rows.append([found.name, f"{number(found.reference)} {found.unit}", *cells, *aims])
+def aligned(rows: list[list[str]]) -> str:
+    """Text columns; the first row is the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    return "\n".join([lines[0], "-" * max(len(line) for line in lines), *lines[1:]])
 
 
-def as_json(samples: Samples, metrics: list[Metric]) -> dict[str, Any]:
-    """The parts of the results file that come from measuring."""
+def table(metrics: list[Metric], subjects: list[str], reference: str) -> str:
+    """One line per metric."""
+    rows = [["relative to " + reference, reference + "'s own", *subjects]]
+    for found in metrics:
+        cells = [f"{found.ratios[n]:.2f}x" if n in found.ratios else "" for n in subjects]
+        rows.append([found.name, f"{number(found.reference)} {found.unit}", *cells])
+    return aligned(rows)
+
+
+RIVAL_FIGURES: list[tuple[str, str, Figure]] = [
+    ("json-64 req/s", "json-64", per_second),
+    ("req per CPU-s", "json-64", per_cpu_second),
+    ("p50 us, 1 conn", "json-1", p50_of("latency_us")),
+    ("burst texts/CPU-s", "burst-200-16", per_cpu_second),
+    ("paced us/text", "paced-20-80", cpu_us),
+    ("GET/CPU-s", "get-stored-16", per_cpu_second),
+]
+
+
+def rival_table(duels: dict[str, Duel]) -> str:
+    """Each rival's own figures and, in brackets, antiphon-stored's of the same rounds over them."""
+    heading = ["rival", "keeps in", "ready", "MB", *(label for label, _, _ in RIVAL_FIGURES)]
+    rows = [[*heading, "at most"]]
+    for name, found in duels.items():
+        if found.absent:
+            continue
+        cells = []
+        most = ""
+        for _, workload, figure in RIVAL_FIGURES:
+            rounds = found.samples.get(workload, [])
+            own = middle(rounds, figure, name)
+            ours = ratio(rounds, figure, "antiphon-stored", name)
+            failed = any(taken[name].fault for taken in rounds if name in taken)
+            shown = f"{number(own)} ({number(ours)}x)" if own and ours else number(own)
+            cells.append("FAILED" if failed and not own else shown or "-")
+            if workload == "json-64" and rounds and name in rounds[0]:
+                most = f"{rounds[0][name].connections} conn"
+        state = found.state or "nothing"
+        base = f"{found.base_bytes / 1e6:.0f}"
+        ready = f"{found.first_answer_seconds:.1f} s"
+        rows.append([f"{name} {found.version}", state, ready, base, *cells, most])
+    return aligned(rows)
+
+
+def as_json(samples: Samples) -> dict[str, Any]:
+    """Workload -> rounds -> subject -> sample."""
     return {
-        "metrics": [asdict(found) for found in metrics],
-        "samples": {
-            name: [{subject: asdict(s) for subject, s in taken.items()} for taken in rounds]
-            for name, rounds in samples.items()
-        },
+        name: [{subject: asdict(s) for subject, s in taken.items()} for taken in rounds]
+        for name, rounds in samples.items()
     }

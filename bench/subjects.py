@@ -6,14 +6,17 @@ import shutil
 import socket
 import subprocess
 import time
-from dataclasses import dataclass, field
+import tomllib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.build import Programs
 from bench.processes import Cores, Processes
+from bench.workloads import MODELS
 
 API_KEY = "sk-bench-0123456789abcdef"
 FIRST_ANSWER_SECONDS_MAX = 30.0
+MESSAGES = 50
 PROMPT = (
     "Two half-choirs stand facing each other across the nave. One sings a verse, the other "
     "answers it. Explain in a few plain sentences why the order of the verses matters to both of "
@@ -58,57 +61,70 @@ http {{
 """
 
 
+# In every plain answer of the model server, and in every stream of eight chunks or more.
+TEXT = '\\"choir\\"'
+
+
 class StartFailure(Exception):
     """A server did not give its first answer; the text has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, and what its answer holds once, or once per text event of a stream."""
+    """One HTTP request. `marker` stands in one line of its answer, or of each text event; `end` in
+    its last event or in the only line."""
 
     method: str
     path: str
     body: bytes
     marker: str
+    end: str
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A running server. `store` is None where the question has no meaning."""
+    """A running server. `store` is None for those that speak chat completions.
+
+    folder: where it keeps what it keeps. connections_max, seconds_min: what it can be asked.
+    """
 
     name: str
     process: subprocess.Popen[str]
     port: int
     store: bool | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    model_prefix: str = ""
+    connections_max: int | None = None
+    seconds_min: float = 0.0
     first_answer_seconds: float | None = None
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
-    def request(self, model: str, *, stream: bool = False) -> Request:
+    def request(self, model: str, *, stream: bool = False, input_bytes: int = 0) -> Request:
         """The same question in the words of this server's API."""
-        if self.store is None:
-            chat: dict[str, object] = {
-                "model": model,
-                "messages": [{"role": "user", "content": PROMPT}],
-            }
-            if stream:
-                chat |= {"stream": True, "stream_options": {"include_usage": True}}
-            marker = '"delta":{"content":" ' if stream else '"finish_reason":"stop"'
-            return Request("POST", "/v1/chat/completions", json.dumps(chat).encode(), marker)
-        wanted: dict[str, object] = {"model": model, "input": PROMPT, "store": self.store}
+        asked = messages(input_bytes) if input_bytes else [{"role": "user", "content": PROMPT}]
+        body: dict[str, object] = {"model": self.model_prefix + model}
         if stream:
-            wanted |= {"stream": True}
-        marker = "event: response.output_text.delta" if stream else '"completed"'
-        return Request("POST", "/v1/responses", json.dumps(wanted).encode(), marker)
+            body["stream"] = True
+        if self.store is None:
+            body |= {"messages": asked}
+            if stream:
+                body |= {"stream_options": {"include_usage": True}}
+            marker = '"delta":{"content":" ' if stream else TEXT
+            end = "[DONE]" if stream else '"finish_reason":"stop"'
+            return Request("POST", "/v1/chat/completions", json.dumps(body).encode(), marker, end)
+        body |= {"input": asked if input_bytes else PROMPT, "store": self.store}
+        marker = 'output_text.delta"' if stream else TEXT
+        end = "response.completed" if stream else '"completed"'
+        return Request("POST", "/v1/responses", json.dumps(body).encode(), marker, end)
 
     def call(self, request: Request, *, seconds_max: float = 30.0) -> tuple[int, bytes]:
         """One request on a connection of its own: status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds_max)
         try:
-            headers = {"Content-Type": "application/json", **self.headers}
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {API_KEY}"}
             connection.request(request.method, request.path, request.body or None, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -116,9 +132,23 @@ class Subject:
             connection.close()
 
 
+def messages(input_bytes: int) -> list[dict[str, str]]:
+    """A question of this many bytes of text, as MESSAGES messages."""
+    text = (PROMPT + "\n\n") * (input_bytes // MESSAGES // len(PROMPT) + 1)
+    return [{"role": "user", "content": text[: input_bytes // MESSAGES]}] * MESSAGES
+
+
+def heads(*, traced: bool) -> list[str]:
+    """The header fields of each kind of client, a line each."""
+    tables = tomllib.loads((Path(__file__).parent / "heads.toml").read_text())["head"]
+    more = [f"traceparent: 00-{'0' * 32}-{'0' * 16}-01"] if traced else []
+    return ["\n".join([*table["fields"], *more]).replace("{key}", API_KEY) for table in tables]
+
+
 def start_mock(processes: Processes, programs: Programs, cores: Cores) -> Subject:
     """The model server; as a subject it is called `direct`."""
-    process = processes.start([str(programs.mock_upstream), "--port", "0"], cores.rest)
+    argv = [str(programs.mock_upstream), "--port", "0", "--models", ",".join(MODELS)]
+    process = processes.start(argv, cores.rest)
     assert process.stdout
     words = process.stdout.readline().split()
     if len(words) != 2:
@@ -148,43 +178,44 @@ def start_antiphon(
     *,
     command: list[str],
     store: bool,
+    environment: dict[str, str] | None = None,
 ) -> Subject:
-    """Antiphon with a fresh data folder: `antiphon` stores no responses, `antiphon-stored` does."""
+    """Antiphon on a data folder of its own: `antiphon` stores nothing, `antiphon-stored` does."""
     port = free_port()
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     log = folder / "server.log"
     argv = [*command, "--upstream", f"http://127.0.0.1:{mock.port}/v1", "--host", "127.0.0.1"]
     argv += ["--port", str(port), "--data", str(folder / "data"), "--api-key", API_KEY]
-    process = processes.start(argv, cores.server, log=log)
+    process = processes.start(argv, cores.server, log=log, environment=environment)
     name = "antiphon-stored" if store else "antiphon"
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    return first_answered(Subject(name, process, port, store, headers), log)
+    return first_answered(Subject(name, process, port, store, folder), log)
 
 
-def first_answered(subject: Subject, log: Path) -> Subject:
-    """Waits for the first good answer; the subject returned knows how long it took from here."""
+def first_answered(
+    subject: Subject,
+    log: Path,
+    *,
+    seconds_max: float = FIRST_ANSWER_SECONDS_MAX,
+    patient: bool = False,
+) -> Subject:
+    """Waits for the first good answer; the subject returned knows how long it took from here.
+
+    patient: also while it says that the question is wrong, as some do until they know a model.
+    """
     started = time.monotonic()
     last = "no connection"
-    while time.monotonic() - started < FIRST_ANSWER_SECONDS_MAX and subject.process.poll() is None:
+    while time.monotonic() - started < seconds_max and subject.process.poll() is None:
         try:
             status, body = subject.call(subject.request("mock"))
         except OSError as error:
             last = str(error)
         else:
             if status == 200:
-                took = time.monotonic() - started
-                return Subject(
-                    subject.name,
-                    subject.process,
-                    subject.port,
-                    subject.store,
-                    subject.headers,
-                    took,
-                )
+                return replace(subject, first_answer_seconds=time.monotonic() - started)
             last = f"status {status}: {body[:300]!r}"
-            if status in (400, 401, 403, 404, 405, 422):
+            if status in (400, 401, 403, 404, 405, 422) and not patient:
                 break
-        time.sleep(0.005)
+        time.sleep(0.05 if patient else 0.005)
     tail = "\n".join(log.read_text().splitlines()[-15:])
     raise StartFailure(f"{subject.name} gave no good answer ({last}). End of its log:\n{tail}")
 

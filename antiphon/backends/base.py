@@ -8,10 +8,11 @@ its options in ``config.py``, and the shared suite ``tests/suites/backend.py``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from antiphon.errors import RemoteError
 from antiphon.stream.deltas import Delta
 from antiphon.types.items import Item
 from antiphon.types.tools import Format, NamedChoice, TextFormat, Tool
@@ -41,6 +42,18 @@ class Capabilities(Struct, frozen=True):
     unsent: frozenset[str] = frozenset()
 
 
+class Known(Struct, frozen=True, eq=False):
+    """The first ``length`` items of a turn are those of an earlier turn of its conversation.
+
+    ``memo`` is where a backend keeps what it made of them, under a key of its own. It travels to
+    the turns that follow (shallowly copied), forks included: an entry must stay right for every
+    turn that begins with the same items, and so must say itself how many of them it covers.
+    """
+
+    length: int
+    memo: dict[Any, Any]
+
+
 class Turn(Struct, frozen=True, kw_only=True):
     """One model call: everything a backend may know.
 
@@ -49,6 +62,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     ``tools`` are the ones the model may use (``allowed_tools`` already applied).
     Numbers are None when the caller did not set them: then nothing is sent.
     ``live``: deltas are wanted as they come; otherwise the whole answer may come as one batch.
+    ``known``: how the turn begins like earlier ones, if that is remembered.
     """
 
     model: str
@@ -70,6 +84,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
     live: bool = True
+    known: Known | None = None
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -79,6 +94,32 @@ class Model(Struct, frozen=True, kw_only=True):
     created: int = 0
     owned_by: str = "antiphon"
     about: str = ""
+
+
+class Sink(Protocol):
+    """Takes what a call says, straight from the callback of the connection that read it.
+
+    Its methods never wait and never raise. ``take``: one batch per network read; the last one
+    ends with ``Finish``. ``broke`` comes instead of that last batch. After either, nothing.
+    """
+
+    def take(self, deltas: Sequence[Delta]) -> None: ...
+
+    def broke(self, error: RemoteError) -> None: ...
+
+
+class Call(Protocol):
+    """A model call under way. None of its methods waits."""
+
+    def pause(self) -> None:
+        """Read nothing more from the upstream until ``resume``: the reader is slow. A batch that
+        was already read may still come."""
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None:
+        """Stop the upstream call at once; the sink hears nothing more. May be called twice, and
+        from inside the sink's own methods."""
 
 
 class Backend(Protocol):
@@ -102,6 +143,11 @@ class Backend(Protocol):
 
     def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
         """The turn's deltas, one batch per network read."""
+
+    def begin(self, turn: Turn, sink: Sink) -> Call | None:
+        """The same as ``stream``, pushed: start the turn without waiting and without a task. None
+        where a backend can only be waited for; then nothing was done and ``stream`` is used.
+        Never calls the sink before it has returned."""
 
     async def count(self, turn: Turn) -> int | None:
         """Exact input tokens of the turn, or None if the backend cannot tell."""

@@ -20,10 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from antiphon import __version__
-from antiphon.backends.base import Capabilities, Model, Turn
-from antiphon.backends.chat_body import Body, chat_body, offered
+from antiphon.backends.base import Call, Capabilities, Model, Sink, Turn
+from antiphon.backends.chat_body import Body, chat_body, encoded_body, offered
 from antiphon.backends.chat_errors import complaint_of, error_of, refused_field
+from antiphon.backends.chat_push import DRAIN_SECONDS, ChatPush, is_stream
 from antiphon.backends.chat_reading import Reader
+from antiphon.backends.fast_http import FastHttp
+from antiphon.backends.fast_request import Request, request_of
 from antiphon.backends.profiles import Profile, profile_named, without
 from antiphon.backends.sse import Events
 from antiphon.backends.transport import Reply, Timeouts, Transport, transport_for
@@ -39,7 +42,7 @@ MODELS_RETRY_SECONDS = 5.0
 MODELS_TIMEOUTS = Timeouts(connect_seconds=3, first_byte_seconds=5, idle_seconds=5)
 LESSONS_PER_TURN_MAX = 4
 LESSONS_MAX = 1_000
-DRAIN_SECONDS = 0.05
+ACCEPT_LIVE, ACCEPT_PLAIN = "text/event-stream", "application/json"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -87,7 +90,10 @@ class Chat:
             first_byte_seconds=settings.first_byte_seconds,
             idle_seconds=settings.idle_seconds,
         )
-        self._learned: dict[str, Profile] = {}
+        self._able = (self.profile, _capabilities(self.profile))
+        self._requests = self._prepared()
+        self._shapes = type(self).shape is not Chat.shape
+        self._learned: dict[str, tuple[Profile, Capabilities]] = {}
         self._models: Sequence[Model] = ()
         self._models_until = 0.0
         self._models_lock = asyncio.Lock()
@@ -115,21 +121,17 @@ class Chat:
 
     def capabilities(self, model: str) -> Capabilities:
         """What the profile says; a field the server refused is no longer passed on."""
-        profile = self._profile(model)
-        known = profile.capabilities
-        if known.json_schema == "enforced" and not profile.json_schema:
-            known = msgspec.structs.replace(known, json_schema="asked")
-        if known.strict_tools == "enforced" and not profile.strict_tools:
-            known = msgspec.structs.replace(known, strict_tools="asked")
-        if unsent := profile.unsent:
-            known = msgspec.structs.replace(known, unsent=unsent)
-        return known
+        if lesson := self._learned.get(model):
+            return lesson[1]
+        if self._able[0] is not self.profile:
+            self._able = (self.profile, _capabilities(self.profile))
+        return self._able[1]
 
     async def count(self, turn: Turn) -> int | None:
         """Exact input tokens if the server has ``/tokenize`` (vLLM), else None."""
         if not self._profile(turn.model).tokenize:
             return None
-        whole = self.shape(chat_body(turn, self._profile(turn.model)), turn)
+        whole = self._body(turn, self._profile(turn.model))
         body = {key: whole[key] for key in ("model", "messages", "tools") if key in whole}
         target = await self.target()
         try:
@@ -158,13 +160,31 @@ class Chat:
                 self._models_until = now + kept
             return self._models
 
-    async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
+    def begin(self, turn: Turn, sink: Sink) -> Call | None:
+        """None over a transport that does not push, or when ``target`` has to be awaited."""
+        requests = self._requests
+        if requests is None:
+            return None
+        fast, live, plain = requests
+        profile = self._profile(turn.model)
+        call = ChatPush(self, turn, profile, sink)
+        body = self._encoded(turn, profile)
+        call.reads(fast.begin(live if turn.live else plain, body, call, self._timeouts))
+        return call
+
+    def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
         """The turn's deltas; a plain JSON answer comes as one batch."""
-        reply = await self._ask(turn)
+        return self.answered(turn, self._profile(turn.model), None)
+
+    async def answered(
+        self, turn: Turn, profile: Profile, reply: Reply | None
+    ) -> AsyncIterator[Sequence[Delta]]:
+        """The same when the turn was sent by this profile already and answered by ``reply``."""
+        reply = await self._ask(turn, profile, reply)
         reader = self.reader(turn)
         chunks: AsyncIterator[bytes] | None = None
         try:
-            if not _is_stream(reply, turn):
+            if not is_stream(reply.headers, turn):
                 yield reader.whole(await reply.read())
                 return
             events = Events()
@@ -184,48 +204,72 @@ class Chat:
                 await _drain(chunks)
             await reply.close()
 
-    def _profile(self, model: str) -> Profile:
-        return self._learned.get(model, self.profile)
+    def _prepared(self) -> tuple[FastHttp, Request, Request] | None:
+        """What a pushed call writes, live or plain, if calls can be pushed."""
+        fast = self._transport
+        if not isinstance(fast, FastHttp) or type(self).target is not Chat.target:
+            return None
+        url, headers = self._target.url + "/chat/completions", self._target.headers
+        return (
+            fast,
+            request_of("POST", url, {"accept": ACCEPT_LIVE, **headers}),
+            request_of("POST", url, {"accept": ACCEPT_PLAIN, **headers}),
+        )
 
-    async def _ask(self, turn: Turn) -> Reply:
+    def _profile(self, model: str) -> Profile:
+        lesson = self._learned.get(model)
+        return lesson[0] if lesson else self.profile
+
+    async def _ask(self, turn: Turn, profile: Profile, reply: Reply | None) -> Reply:
         """Send the turn, again without a field the server refuses; raise what remains.
 
         A refusal becomes a lesson for other turns only if leaving the field out helped: its
         words may quote the request, and one caller's request must not change another's.
         """
         attempt = 1
-        known = profile = self._profile(turn.model)
+        known = profile
         while True:
-            body = self.shape(chat_body(turn, profile), turn)
-            reply = await self._send(turn, body)
+            if reply is None:
+                reply = await self._send(turn, self._encoded(turn, profile))
             if 200 <= reply.status < 300:
                 if profile is not known:
                     self._learn(turn.model, profile)
                 return reply
             complaint = complaint_of(await _error_body(reply))
-            field = refused_field(complaint, body) if reply.status in (400, 422) else None
+            field = None
+            if reply.status in (400, 422):
+                field = refused_field(complaint, self._body(turn, profile))
             if field is None or attempt > LESSONS_PER_TURN_MAX:
                 raise error_of(reply.status, reply.headers, complaint)
             profile = without(profile, field)
             reason = f"the upstream does not take {field}"
             self._observe(Retried(self.settings.name, turn.model, reason, attempt))
             attempt += 1
+            reply = None
 
-    async def _send(self, turn: Turn, body: Body) -> Reply:
+    def _body(self, turn: Turn, profile: Profile) -> Body:
+        return self.shape(chat_body(turn, profile), turn)
+
+    def _encoded(self, turn: Turn, profile: Profile) -> bytes:
+        if self._shapes:
+            return _encode(self._body(turn, profile))
+        return encoded_body(turn, profile)
+
+    async def _send(self, turn: Turn, body: bytes) -> Reply:
         target = await self.target()
-        accept = "text/event-stream" if turn.live else "application/json"
+        accept = ACCEPT_LIVE if turn.live else ACCEPT_PLAIN
         return await self._transport.send(
             "POST",
             target.url + "/chat/completions",
             headers={"accept": accept, **target.headers},
-            body=_encode(body),
+            body=body,
             timeouts=self._timeouts,
         )
 
     def _learn(self, model: str, profile: Profile) -> None:
         if len(self._learned) >= LESSONS_MAX and model not in self._learned:
             del self._learned[next(iter(self._learned))]
-        self._learned[model] = profile
+        self._learned[model] = (profile, _capabilities(profile))
 
     async def _list_models(self) -> Sequence[Model]:
         try:
@@ -254,12 +298,15 @@ def _headers(settings: ChatSettings, profile: Profile) -> dict[str, str]:
     return {**headers, **{name.lower(): value for name, value in settings.headers.items()}}
 
 
-def _is_stream(reply: Reply, turn: Turn) -> bool:
-    """By what the server says it sends; by what was asked if it does not say."""
-    kind = reply.headers.get("content-type", "")
-    if "event-stream" in kind:
-        return True
-    return turn.live and "json" not in kind
+def _capabilities(profile: Profile) -> Capabilities:
+    known = profile.capabilities
+    if known.json_schema == "enforced" and not profile.json_schema:
+        known = msgspec.structs.replace(known, json_schema="asked")
+    if known.strict_tools == "enforced" and not profile.strict_tools:
+        known = msgspec.structs.replace(known, strict_tools="asked")
+    if unsent := profile.unsent:
+        known = msgspec.structs.replace(known, unsent=unsent)
+    return known
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

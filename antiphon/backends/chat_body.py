@@ -8,13 +8,21 @@ matters is said in words at the end of the instructions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, assert_never
 
 import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Turn
-from antiphon.backends.messages import ChatMessage, messages_of, wire_name
+from antiphon.backends.chat_memo import write
+from antiphon.backends.messages import (
+    NOTHING,
+    instructions_message,
+    messages_of,
+    says_json,
+    wire_name,
+)
 from antiphon.backends.profiles import Profile, effort_for
 from antiphon.types.tools import (
     CustomTool,
@@ -23,8 +31,11 @@ from antiphon.types.tools import (
     JsonObjectFormat,
     JsonSchemaFormat,
     NamedChoice,
+    TextFormat,
     Tool,
 )
+
+_encode = msgspec.json.Encoder().encode
 
 Body = dict[str, Any]
 
@@ -52,8 +63,78 @@ def offered(turn: Turn) -> dict[str, Offered]:
 
 def chat_body(turn: Turn, profile: Profile) -> Body:
     """The body, ready to be encoded. Never has a key whose value was not asked for."""
-    body: Body = {"model": turn.model}
-    body["messages"] = messages_of(turn, profile, remarks=_remarks(turn, profile))
+    remarks = _remarks(turn, profile)
+    messages = messages_of(turn, profile, remarks=remarks)
+    if _must_say_json(turn, profile) and not says_json(messages):
+        messages = messages_of(turn, profile, remarks=[*remarks, ONLY_JSON])
+    return {"model": turn.model, "messages": messages, **_settings(turn, profile)}
+
+
+def encoded_body(turn: Turn, profile: Profile) -> bytes:
+    """The JSON of ``chat_body``, byte for byte; what ``turn.known`` remembers is not written
+    again."""
+    bare = _is_bare(turn)
+    sentences = [turn.instructions] if turn.instructions else []
+    if not bare:
+        sentences += _remarks(turn, profile)
+    looks = not bare and _must_say_json(turn, profile) and not _say_json(sentences)
+    written = write(turn, profile, looks)
+    if looks and not written.says_json:
+        sentences.append(ONLY_JSON)
+    pieces: list[bytes | bytearray | memoryview] = [b'{"model":', _encode(turn.model)]
+    opening = b',"messages":['
+    if sentences or written.system:
+        front = instructions_message([*sentences, *written.system], profile)
+        pieces += opening, _encode(front)
+        opening = b","
+    past = written.past
+    if past is not None and past.size:
+        pieces += opening, past.text()
+        opening = b","
+    if written.new:
+        pieces += opening, written.new
+    elif opening != b",":
+        pieces += opening, _encode(NOTHING)
+    pieces.append(_BARE[turn.live, profile.stream_usage] if bare else _rest(turn, profile))
+    return b"".join(pieces)
+
+
+_BARE = {
+    (False, False): b"]}",
+    (False, True): b"]}",
+    (True, False): b'],"stream":true}',
+    (True, True): b'],"stream":true,"stream_options":{"include_usage":true}}',
+}
+"""How the body of a turn without settings ends, by ``live`` and ``stream_usage``."""
+
+
+def _is_bare(turn: Turn) -> bool:
+    """No setting is made but how the answer shall come."""
+    return (
+        not turn.tools
+        and type(turn.format) is TextFormat
+        and turn.max_output_tokens is None
+        and turn.temperature is None
+        and turn.top_p is None
+        and turn.presence_penalty is None
+        and turn.frequency_penalty is None
+        and not turn.logprobs
+        and not turn.effort
+        and not turn.verbosity
+        and not turn.prompt_cache_key
+        and not turn.safety_identifier
+    )
+
+
+def _rest(turn: Turn, profile: Profile) -> bytes:
+    """What stands behind the messages."""
+    settings = _settings(turn, profile)
+    return b"]," + _encode(settings)[1:] if settings else b"]}"
+
+
+def _settings(turn: Turn, profile: Profile) -> Body:
+    """Everything but the model and the messages."""
+    body: Body = {}
     if turn.live:
         body["stream"] = True
         if profile.stream_usage:
@@ -62,7 +143,8 @@ def chat_body(turn: Turn, profile: Profile) -> Body:
         body[profile.max_tokens_field] = turn.max_output_tokens
     if turn.tools:
         _add_tools(body, turn, profile)
-    _add_format(body, turn, profile)
+    if type(turn.format) is not TextFormat:
+        _add_format(body, turn, profile)
     _add_sampling(body, turn, profile)
     _add_hints(body, turn, profile)
     return body
@@ -133,23 +215,17 @@ def _add_format(body: Body, turn: Turn, profile: Profile) -> None:
         if asked.strict is not None:
             schema["strict"] = asked.strict
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif isinstance(asked, JsonSchemaFormat | JsonObjectFormat) and profile.json_object:
+    elif profile.json_object:
         body["response_format"] = {"type": "json_object"}
-        if not _mentions_json(body["messages"]):
-            # Servers refuse JSON mode in a conversation that never says the word.
-            remarks = [*_remarks(turn, profile), ONLY_JSON]
-            body["messages"] = messages_of(turn, profile, remarks=remarks)
 
 
-def _mentions_json(messages: list[ChatMessage]) -> bool:
-    for message in messages:
-        content = message["content"]
-        if isinstance(content, str):
-            if "json" in content.lower():
-                return True
-        elif content and any("json" in part.get("text", "").lower() for part in content):
-            return True
-    return False
+def _must_say_json(turn: Turn, profile: Profile) -> bool:
+    """JSON mode without a schema, which servers refuse if no message says the word."""
+    return isinstance(turn.format, JsonObjectFormat) and profile.json_object
+
+
+def _say_json(sentences: Sequence[str]) -> bool:
+    return any("json" in sentence.lower() for sentence in sentences)
 
 
 def _add_sampling(body: Body, turn: Turn, profile: Profile) -> None:
@@ -181,6 +257,8 @@ def _add_hints(body: Body, turn: Turn, profile: Profile) -> None:
 
 def _remarks(turn: Turn, profile: Profile) -> list[str]:
     """What the server has no field for, in words."""
+    if not turn.verbosity and type(turn.format) is TextFormat:
+        return []
     remarks: list[str] = []
     if turn.verbosity and not profile.verbosity:
         words = {"low": BRIEF, "high": DETAILED}.get(turn.verbosity)

@@ -7,8 +7,8 @@ Rules: ``Finish`` is held back until the end, because usage may come after the r
 usage counts; only the first choice is read; reasoning never becomes text; an error inside the
 stream is raised; an answer that stops without a reason was cut, and says so.
 
-Once a payload was text and nothing else the next one is expected to be so too, and decoded as
-such at half the cost; any payload that is more is read in full.
+A payload is expected to be text and nothing else as long as the one before it was, and decoded
+as such at half the cost, many of one read together; any payload that is more is read in full.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from antiphon.backends.chat_wire import (
     Choice,
     Chunk,
     Piece,
+    PlainChoice,
     Token,
     UsagePart,
     decode,
     decode_plain,
+    decode_plain_lines,
+    decode_plain_whole,
 )
 from antiphon.backends.profiles import Profile
 from antiphon.backends.thinking import Thinking
@@ -61,26 +64,47 @@ REASONS: dict[str, Reason] = {
 BROKEN = frozenset({"error", "abort"})
 """Finish reasons that mean that the server gave up."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
+MANY = 8
+"""From so many payloads in one read on they are decoded together."""
+
+ENDING = 3
+"""The last payloads of a stream, which are more than text: reason, usage, ``[DONE]``."""
+
 
 class Reader:
     """Reads one answer. ``offered``: the turn's tools by the name the model sees."""
+
+    failure: RemoteError | None = None
+    _reason: Reason | None = None
+    _usage: UsagePart | None = None
+    _calls: Calls | None = None
+    _thinking: Thinking | None = None
+    _half = ""
 
     def __init__(
         self, profile: Profile, offered: Mapping[str, Offered], *, logprobs: bool = False
     ) -> None:
         self.over = False
-        self.failure: RemoteError | None = None
-        self._reason: Reason | None = None
-        self._usage: UsagePart | None = None
         self._produced = False
         self._profile = profile
-        self._calls = Calls(offered)
+        self._offered = offered
         self._logprobs = logprobs
-        self._tokens: list[Logprob] = []
-        self._thinking = Thinking() if profile.inline_thinking else None
-        self._half = ""
+        if logprobs:
+            self._tokens: list[Logprob] = []
+        if profile.inline_thinking:
+            self._thinking = Thinking()
+        self._direct = type(self) is Reader  # what ``say`` makes of a text is one ``Text``
         self._can_be_plain = not (logprobs or profile.inline_thinking)
-        self._plain = False
+        self._plain = self._can_be_plain and self._direct
+
+    @property
+    def calls(self) -> Calls:
+        """The calls of the answer; made when the first one comes."""
+        if self._calls is None:
+            self._calls = Calls(self._offered)
+        return self._calls
 
     def feed(self, payload: bytes) -> list[Delta]:
         """The deltas of one payload. After ``[DONE]`` nothing more is read."""
@@ -97,11 +121,23 @@ class Reader:
         """
         deltas: list[Delta] = []
         try:
+            if self._plain and len(payloads) >= MANY and self._many(payloads[:-ENDING], deltas):
+                payloads = payloads[-ENDING:]
             for payload in payloads:
-                if not (self._plain and self._plainly(payload, deltas)):
-                    found = self.feed(payload)
-                    self._plain = self._can_be_plain and len(found) == 1 and type(found[0]) is Text
-                    deltas += found
+                if self._plain:
+                    try:
+                        choice = decode_plain(payload).choices[0]
+                    except _UNREADABLE:
+                        pass
+                    else:
+                        self._hear(choice, deltas)
+                        continue
+                found = self.feed(payload)
+                is_text = len(found) == 1 and type(found[0]) is Text
+                if is_text and self._plain:
+                    self._can_be_plain = False  # this server adds something to every text
+                self._plain = is_text and self._can_be_plain
+                deltas += found
             if self.over:
                 deltas += self.end()
         except RemoteError as error:
@@ -125,11 +161,13 @@ class Reader:
 
     def whole(self, body: bytes) -> list[Delta]:
         """The deltas of a whole JSON answer, ``Finish`` included."""
-        deltas = self._read(decode(body))
+        deltas = self._plain_whole(body) if self._can_be_plain else None
+        if deltas is None:
+            deltas = self._read(decode(body))
         self.over = True
-        if not self._produced and self._reason is None:
-            raise _no_answer()
         if self._reason is None:
+            if not self._produced:
+                raise _no_answer()
             self._reason = "stop"
         return deltas + self.end()
 
@@ -138,10 +176,11 @@ class Reader:
 
         ``RemoteError`` 502 ``upstream_broke_off`` if the answer gave no reason to end.
         """
-        if self._reason is None:
+        reason = self._reason
+        if reason is None:
             if not (self.over and self._produced):
                 raise _broke_off(produced=self._produced)
-            self._reason = "stop"
+            reason = "stop"
         deltas: list[Delta] = []
         if self._thinking is not None:
             thought, text = self._thinking.end()
@@ -149,8 +188,8 @@ class Reader:
             deltas += [Text(text)] if text else []
         if self._half:
             deltas.append(Text("\ufffd"))
-        reason = self._reason
-        deltas += self._calls.end(complete=reason in ("stop", "calls"))
+        if self._calls is not None:
+            deltas += self._calls.end(complete=reason in ("stop", "calls"))
         if reason in ("stop", "calls"):
             reason = "calls" if self._calls else "stop"
         if self._usage is not None:
@@ -158,15 +197,54 @@ class Reader:
         deltas.append(Finish(reason))
         return deltas
 
-    def _plainly(self, payload: bytes, deltas: list[Delta]) -> bool:
-        """Read a payload as text and nothing else; False if it is anything more."""
+    def _many(self, payloads: Sequence[bytes], deltas: list[Delta]) -> bool:
+        """Read payloads as text and nothing else in one go; False if one is anything more."""
         try:
-            choice = decode_plain(payload).choices[0]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            chunks = decode_plain_lines(b"\n".join(payloads))
+        except _UNREADABLE:
             return False
-        if choice.delta.content and not choice.index:
-            self.say(choice.delta.content, deltas)
+        if len(chunks) != len(payloads):
+            return False  # a payload of several lines is not several payloads
+        for chunk in chunks:
+            choice = chunk.choices[0]
+            content = choice.delta.content
+            if content and self._direct and not (choice.index or choice.finish_reason):
+                deltas.append(Text(content))
+            else:
+                self._produced = self._produced or bool(deltas)
+                self._hear(choice, deltas)
+        self._produced = self._produced or bool(deltas)
         return True
+
+    def _hear(self, choice: PlainChoice, deltas: list[Delta]) -> None:
+        if choice.index:
+            return
+        if content := choice.delta.content:
+            self._produced = True
+            if self._direct:
+                deltas.append(Text(content))
+            else:
+                self.say(content, deltas)
+        if choice.finish_reason:
+            self._end_by(choice.finish_reason)
+            self._plain = False  # what comes now is the usage
+
+    def _plain_whole(self, body: bytes) -> list[Delta] | None:
+        """Read an answer that is text and nothing else; None if it is anything more."""
+        try:
+            whole = decode_plain_whole(body)
+        except _UNREADABLE:
+            return None
+        choice = whole.choices[0]
+        reason = REASONS.get(choice.finish_reason)
+        if reason is None or choice.index:
+            return None
+        self._reason, self._usage = reason, whole.usage
+        deltas: list[Delta] = []
+        if choice.message.content:
+            self._produced = True
+            self.say(choice.message.content, deltas)
+        return deltas
 
     def _read(self, chunk: Chunk) -> list[Delta]:
         if chunk.usage is not None:
@@ -190,10 +268,13 @@ class Reader:
         if piece is not None:
             self._piece(piece, deltas, odd=odd)
         if choice.finish_reason:
-            reason = choice.finish_reason.lower()
-            if reason in BROKEN:
-                raise _broke_off(produced=self._produced)
-            self._reason = REASONS.get(reason, "stop")
+            self._end_by(choice.finish_reason)
+
+    def _end_by(self, reason: str) -> None:
+        reason = reason.lower()
+        if reason in BROKEN:
+            raise _broke_off(produced=self._produced)
+        self._reason = REASONS.get(reason, "stop")
 
     def _piece(self, piece: Piece, deltas: list[Delta], *, odd: bool) -> None:
         if thought := piece.reasoning_content or piece.reasoning:
@@ -211,9 +292,9 @@ class Reader:
             deltas.append(Declined(_mended(piece.refusal) if odd else piece.refusal))
         if piece.tool_calls:
             for call in piece.tool_calls:
-                deltas += self._calls.feed(call)
+                deltas += self.calls.feed(call)
         elif piece.function_call is not None:
-            deltas += self._calls.feed(CallPart(index=0, function=piece.function_call))
+            deltas += self.calls.feed(CallPart(index=0, function=piece.function_call))
 
     def _text(self, content: str, deltas: list[Delta]) -> None:
         if self._thinking is not None:
@@ -284,7 +365,9 @@ def _spent(usage: UsagePart, profile: Profile) -> Spent:
     if profile.reasoning_in_total:
         thought = max(0, (usage.total_tokens or 0) - read - written)
         written += thought
-    return Spent(read, max(written, thought), min(cached, read), thought)  # parts of a whole
+    if thought > written:
+        written = thought
+    return Spent(read, written, cached if cached < read else read, thought)  # parts of a whole
 
 
 def _broke_off(*, produced: bool) -> RemoteError:

@@ -8,10 +8,10 @@ text, objects for lists) costs a second, tolerant pass over that payload and not
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from antiphon.errors import RemoteError
 
@@ -87,14 +87,17 @@ class Chunk(Struct):
     odd: bool = False  # ours: decoded leniently, may hold halves of surrogate pairs
 
 
+Nothing = Annotated[list[Any], Meta(max_length=0)] | None
+
+
 class PlainPiece(Struct, gc=False):
     """Text and nothing else: any other field with a value makes decoding fail."""
 
-    content: str
+    content: str = ""
     reasoning_content: None = None
     reasoning: None = None
     refusal: None = None
-    tool_calls: None = None
+    tool_calls: Nothing = None
     function_call: None = None
     reasoning_details: None = None
 
@@ -102,7 +105,7 @@ class PlainPiece(Struct, gc=False):
 class PlainChoice(Struct, gc=False):
     delta: PlainPiece
     index: int | None = 0
-    finish_reason: None = None
+    finish_reason: str | None = None
     logprobs: None = None
 
 
@@ -114,7 +117,28 @@ class PlainChunk(Struct, gc=False):
     error: None = None
 
 
+class PlainAnswer(Struct, gc=False):
+    """One choice whose message is text, and why it ended."""
+
+    message: PlainPiece
+    finish_reason: str
+    index: int | None = 0
+    logprobs: None = None
+    delta: None = None
+
+
+class PlainWhole(Struct, gc=False):
+    """The whole answer that most are."""
+
+    choices: tuple[PlainAnswer]
+    usage: UsagePart | None = None
+    error: None = None
+    object: Literal["chat.completion"] | None = None
+
+
 decode_plain = msgspec.json.Decoder(PlainChunk).decode
+decode_plain_lines = msgspec.json.Decoder(PlainChunk).decode_lines
+decode_plain_whole = msgspec.json.Decoder(PlainWhole).decode
 
 _STRICT = msgspec.json.Decoder(Chunk)
 

@@ -60,7 +60,7 @@ def text_tokens(text: str) -> int:
 
 def turn_tokens(turn: Turn) -> int:
     """Estimated input tokens of a turn, uncorrected: items, instructions, tools, format."""
-    total = sum(map(_item_tokens, turn.items)) + 3
+    total = _items_tokens(turn) + 3
     if turn.instructions:
         total += text_tokens(turn.instructions) + MESSAGE_TOKENS
     for tool in turn.tools:
@@ -75,6 +75,21 @@ def output_tokens(deltas: Sequence[Delta]) -> int:
     written = [d.text for d in deltas if isinstance(d, Text | Thought | Declined | CallArguments)]
     names = [d.name for d in deltas if isinstance(d, CallStart)]
     return text_tokens("".join(written)) + sum(map(text_tokens, names)) + 3 * len(names)
+
+
+_MEMO = "tokens"
+"""Key of what is remembered of a conversation: (number of items, their tokens)."""
+
+
+def _items_tokens(turn: Turn) -> int:
+    known = turn.known
+    if known is None:
+        return sum(map(_item_tokens, turn.items))
+    counted, total = known.memo.get(_MEMO, (0, 0))
+    if counted < known.length:
+        total += sum(map(_item_tokens, turn.items[counted : known.length]))
+        known.memo[_MEMO] = known.length, total
+    return int(total) + sum(map(_item_tokens, turn.items[known.length :]))
 
 
 def _item_tokens(item: Item) -> int:

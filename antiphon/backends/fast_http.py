@@ -1,10 +1,13 @@
 """A small HTTP/1.1 client for plain keep-alive connections: the hot path to an upstream.
 
-Theory of operation. One ``_Connection`` (an ``asyncio.Protocol``) parses what it reads into
-the ``_Answer`` of the request under way. An answer keeps its own buffer, so the connection goes
-back to the free list as soon as the message is complete, even if nobody has read the body yet.
-All body bytes of one read are one chunk. There is no task and no queue: a reader that is ahead
-leaves a future, a reader that lags stops the socket (``UNREAD_LIMIT_BYTES``).
+Theory of operation. A call (``Push``) goes onto a free kept connection at once; if there is
+none, a task makes one first. The connection (an ``asyncio.Protocol``) parses what it reads and
+tells the call's receiver from inside ``data_received``: the head, all body bytes of one read in
+one piece, the end. So an answer costs no task, no future and no queue. Who would rather wait
+(``send``) gets a receiver that keeps what comes (``fast_reply.Answer``).
+
+A connection whose message is complete is free before its receiver hears of the end: the next
+call may be begun from inside the receiver and finds it.
 
 One timer per connection serves all its deadlines: setting one is an assignment, the timer
 looks when it fires whether there is still something to wait for.
@@ -15,24 +18,21 @@ Not here: TLS, proxies, redirects, HTTP/2 (``aiohttp_client``).
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import httptools
 
-from antiphon.backends.fast_request import Target, head_of, target_of
+from antiphon.backends.fast_reply import Answer, Fields
+from antiphon.backends.fast_request import Place, Request, request_of
 from antiphon.backends.transport import (
     HEADERS_LIMIT_BYTES,
     PATIENT,
-    READ_LIMIT_BYTES,
-    UNREAD_LIMIT_BYTES,
+    Receiver,
     Reply,
     Timeouts,
     bad_response,
     broke_off,
-    collect,
     too_slow,
     unreachable,
     why,
@@ -46,7 +46,6 @@ KEEP_ALIVE_SECONDS = 30.0
 """How long an unused connection is kept; servers usually close after 60 or more."""
 
 _JOIN_LIMIT_BYTES = 128 * 1024
-_INFLATE_BYTES = 1024 * 1024
 
 
 class FastHttp:
@@ -61,7 +60,8 @@ class FastHttp:
         self.idle_connections_max = idle_connections_max
         self.keep_alive_seconds = keep_alive_seconds
         self.open: set[_Connection] = set()
-        self._free: dict[tuple[str, int], list[_Connection]] = {}
+        self._free: dict[Place, list[_Connection]] = {}
+        self._connecting: dict[asyncio.Task[None], Push] = {}
 
     async def send(
         self,
@@ -72,55 +72,68 @@ class FastHttp:
         body: bytes = b"",
         timeouts: Timeouts = PATIENT,
     ) -> Reply:
-        target = target_of(url)
-        head = head_of(method, target, headers, body)
-        connection = self._take(target)
-        if connection is not None:
-            answer = connection.start(head, body, timeouts, target.origin)
-            try:
-                await answer.begun()
-                return answer
-            except RemoteError:
-                # The peer may close a kept connection while our request is on its way.
-                if not answer.untouched:
-                    raise
-        connection = await self._connect(target, timeouts)
-        answer = connection.start(head, body, timeouts, target.origin)
+        request = request_of(method, url, headers)
+        answer = Answer(request.origin)
+        answer.belongs_to(self.begin(request, body, answer, timeouts))
         await answer.begun()
         return answer
 
-    async def close(self) -> None:
-        for connection in list(self.open):
-            connection.abort("this server closed the connection")
-        self._free.clear()
-
-    def _take(self, target: Target) -> _Connection | None:
-        free = self._free.get((target.host, target.port))
+    def begin(
+        self, request: Request, body: bytes, receiver: Receiver, timeouts: Timeouts = PATIENT
+    ) -> Push:
+        """Writes the request, after connecting if there is no free connection. The receiver
+        hears nothing before this returned; its body is as it came (content codings are not
+        undone)."""
+        push = Push(request, body, receiver, timeouts)
+        free = self._free.get(request.place)
         while free:
             connection = free.pop()
             if not connection.transport.is_closing():
-                return connection
-        return None
+                connection.start(push)
+                return push
+        self.connect(push)
+        return push
 
-    async def _connect(self, target: Target, timeouts: Timeouts) -> _Connection:
+    async def close(self) -> None:
+        for connecting, push in list(self._connecting.items()):
+            connecting.cancel()
+            push.fail(unreachable(push.request.origin, "this server closed the connection"))
+        for connection in list(self.open):
+            connection.abort("this server closed the connection")
+        self._free.clear()
+        if self._connecting:
+            await asyncio.wait(list(self._connecting))
+
+    def connect(self, push: Push) -> None:
+        """Makes a connection for this call."""
+        task = asyncio.get_running_loop().create_task(self._connect(push))
+        push.connecting = task
+        self._connecting[task] = push
+        task.add_done_callback(self._connecting.pop)
+
+    async def _connect(self, push: Push) -> None:
+        request, seconds = push.request, push.timeouts.connect_seconds
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeouts.connect_seconds):
+            async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(self, (target.host, target.port), loop),
-                    target.host,
-                    target.port,
+                    lambda: _Connection(self, request.place, loop), *request.place
                 )
         except TimeoutError:
-            seconds = timeouts.connect_seconds
-            raise too_slow(target.origin, "connection", seconds, retryable=True) from None
+            push.fail(too_slow(request.origin, "connection", seconds, retryable=True))
         except (OSError, UnicodeError) as error:
-            raise unreachable(target.origin, why(error)) from error
-        return connection
+            failure = unreachable(request.origin, why(error))
+            failure.__cause__ = error
+            push.fail(failure)
+        else:
+            push.connecting = None
+            connection.start(push)
 
     def keep(self, connection: _Connection) -> bool:
         """Puts an unused connection on the free list; False if the list is full."""
-        free = self._free.setdefault(connection.place, [])
+        free = self._free.get(connection.place)
+        if free is None:
+            free = self._free[connection.place] = []
         if len(free) >= self.idle_connections_max:
             return False
         free.append(connection)
@@ -137,185 +150,158 @@ class FastHttp:
                 del self._free[connection.place]
 
 
-class _Answer:
-    """One reply: what the connection has parsed so far, and the future of who waits for more."""
+class _Nobody:
+    """Hears what a call says that was closed or needs no more."""
 
-    def __init__(self, connection: _Connection, timeouts: Timeouts, origin: str) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.origin = origin
-        self.untouched = False  # broke off on a reused connection before any byte came back
-        self._connection = connection
-        self._timeouts = timeouts
-        self._chunks: deque[bytes] = deque()
-        self._unread = 0
-        self._complete = False
-        self._error: RemoteError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+    def head(self, status: int, headers: Mapping[str, str]) -> None: ...
 
-    async def begun(self) -> None:
-        """Returns when status and headers are known."""
-        if not self.status and self._error is None:
-            await self._wait(self._timeouts.first_byte_seconds)
-        if not self.status and self._error is not None:
-            raise self._error
+    def data(self, body: bytes) -> None: ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        encoding = self.headers.get("content-encoding", "identity")
-        return self._raw() if encoding == "identity" else self._inflated(encoding)
+    def done(self) -> None: ...
 
-    async def read(self, limit_bytes: int = READ_LIMIT_BYTES) -> bytes:
-        if self._complete and "content-encoding" not in self.headers:
-            body = b"".join(self._chunks)
-            if len(body) <= limit_bytes:
-                self._chunks.clear()
-                return body
-        return await collect(self, limit_bytes)
+    def broke(self, error: RemoteError) -> None: ...
 
-    async def close(self) -> None:
-        self._abandon()
 
-    def _abandon(self) -> None:
-        self._chunks.clear()
-        if not self._complete and self._error is None:
-            self._connection.abort("the answer was abandoned")
+_NOBODY = _Nobody()
 
-    async def _raw(self) -> AsyncIterator[bytes]:
-        try:
-            while True:
-                while self._chunks:
-                    piece = self._chunks.popleft()
-                    self._unread -= len(piece)
-                    if self._unread < UNREAD_LIMIT_BYTES // 2:
-                        self._connection.resume(self)
-                    yield piece
-                if self._complete:
-                    return
-                if self._error is not None:
-                    raise self._error
-                await self._wait(self._timeouts.idle_seconds)
-        finally:
-            self._abandon()
 
-    async def _inflated(self, encoding: str) -> AsyncIterator[bytes]:
-        try:
-            if encoding not in ("gzip", "x-gzip", "deflate"):
-                raise bad_response(self.origin, f"nobody asked for content-encoding {encoding!r}")
-            inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)  # 32: gzip or zlib, by its header
-            async for piece in self._raw():
-                while piece:
-                    plain = inflate.decompress(piece, _INFLATE_BYTES)
-                    piece = inflate.unconsumed_tail
-                    if plain:
-                        yield plain
-            if plain := inflate.flush():
-                yield plain
-            if not inflate.eof:
-                raise broke_off(self.origin, f"the {encoding} body is cut short")
-        except zlib.error as error:
-            raise broke_off(self.origin, f"the {encoding} body is damaged") from error
-        finally:
-            self._abandon()
+class Push:
+    """One call under way. Its receiver may be replaced by another at any time."""
 
-    async def _wait(self, seconds: float) -> None:
-        self._waiter = self._connection.loop.create_future()
-        self._connection.deadline_in(seconds)
-        try:
-            await self._waiter
-        except asyncio.CancelledError:
-            self._connection.abort("the request was cancelled")
-            raise
-        finally:
-            self._waiter = None
-            self._connection.met(self)
+    __slots__ = (
+        "body",
+        "connecting",
+        "connection",
+        "deserted",
+        "paused",
+        "receiver",
+        "request",
+        "timeouts",
+    )
 
-    # What the connection calls.
+    def __init__(
+        self, request: Request, body: bytes, receiver: Receiver, timeouts: Timeouts
+    ) -> None:
+        self.request = request
+        self.body = body  # until the answer begins: a stale connection is replaced
+        self.receiver: Receiver = receiver
+        self.timeouts = timeouts
+        self.connection: _Connection | None = None
+        self.connecting: asyncio.Task[None] | None = None
+        self.paused = False
+        self.deserted = False
 
-    def wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def pause(self) -> None:
+        """Read nothing more until ``resume``; no time-out runs meanwhile."""
+        if not self.paused:
+            self.paused = True
+            if self.connection is not None:
+                self.connection.pause()
 
-    def add(self, piece: bytes) -> int:
-        """Takes a chunk; returns the bytes nobody has read yet."""
-        self._chunks.append(piece)
-        self._unread += len(piece)
-        self.wake()
-        return self._unread
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            if self.connection is not None:
+                self.connection.resume()
 
-    def finish(self) -> None:
-        self._complete = True
-        self.wake()
+    def close(self) -> None:
+        """Drop the connection unless it is done with this call. The receiver hears no more."""
+        self.receiver = _NOBODY
+        if self.connection is not None:
+            self.connection.abort("the call was closed")
+        elif self.connecting is not None:
+            self.connecting.cancel()
+
+    def leave(self, seconds: float) -> None:
+        """The receiver needs nothing more. The connection stays usable if the message ends
+        within this time."""
+        self.receiver = _NOBODY
+        self.deserted = True
+        self.resume()
+        if self.connection is not None:
+            self.connection.deadline_in(seconds)
+
+    def taken_over(self, status: int, headers: Mapping[str, str]) -> Reply:
+        """The rest of this answer for who would rather wait; its head was already told."""
+        answer = Answer(self.request.origin)
+        answer.belongs_to(self)
+        answer.head(status, headers)
+        self.receiver = answer
+        self.resume()  # from now on whoever waits decides
+        return answer
 
     def fail(self, error: RemoteError) -> None:
-        if not self._complete and self._error is None:
-            self._error = error
-            self.wake()
-
-    def expire(self) -> RemoteError:
-        if self.status:
-            seconds, what = self._timeouts.idle_seconds, "more of its answer"
-        else:
-            seconds, what = self._timeouts.first_byte_seconds, "answer"
-        return too_slow(self.origin, what, seconds, retryable=False)
+        """Tells the receiver, once."""
+        receiver, self.receiver = self.receiver, _NOBODY
+        self.connection = self.connecting = None
+        receiver.broke(error)
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP connection: busy with one answer, or on the free list."""
+    """One TCP connection: busy with one call, or on the free list."""
 
     transport: asyncio.Transport
 
-    def __init__(
-        self, owner: FastHttp, place: tuple[str, int], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, owner: FastHttp, place: Place, loop: asyncio.AbstractEventLoop) -> None:
         self.place = place
-        self.loop = loop
-        self.deadline: float | None = None
+        self._loop = loop
         self._owner = owner
+        self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._answer: _Answer | None = None
+        self._timer_at = 0.0
+        self._push: Push | None = None
         self._reused = False
         self._closed = False
-        self._paused = False
+        self._pieces: list[bytes] = []  # of the body, read and not yet told
+        self.on_body = self._pieces.append  # looked up by the parser, which takes it as it is
         self._parser = httptools.HttpResponseParser(self)
-        self._to_the_end = False  # the body ends when the peer closes
 
-    def start(self, head: bytes, body: bytes, timeouts: Timeouts, origin: str) -> _Answer:
-        """Writes a request; its answer is filled as bytes arrive."""
-        answer = self._answer = _Answer(self, timeouts, origin)
-        self.deadline = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._head_done = False
-        self._received_bytes = 0  # before the head was done
-        self._pieces: list[bytes] = []
+    def start(self, push: Push) -> None:
+        """Writes the call's request and tells its receiver what comes back."""
+        self._push = push
+        push.connection = self
+        self._status = 0
+        self._interim = 0
+        self._fields: Fields | None = None  # set when the head is complete
+        self._early = b""  # of a head that came in several reads
         self._ended = False
+        if push.paused:
+            self.pause()
+        else:
+            self.deadline_in(push.timeouts.first_byte_seconds)
+        body = push.body
+        head = push.request.head(body)
         if len(body) < _JOIN_LIMIT_BYTES:
             self.transport.write(head + body)
         else:
             self.transport.write(head)
             self.transport.write(body)
-        return answer
 
     def deadline_in(self, seconds: float) -> None:
-        deadline = self.deadline = self.loop.time() + seconds
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= deadline:
+        deadline = self._deadline = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer_at <= deadline:
                 return
-            timer.cancel()
-        self._timer = self.loop.call_at(deadline, self._look)
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline, self._look)
 
-    def met(self, answer: _Answer) -> None:
-        """The wait is over; a connection already passed on has a deadline of its own."""
-        if self._answer is answer:
-            self.deadline = None
+    def pause(self) -> None:
+        self._deadline = None
+        if not self._closed:
+            self.transport.pause_reading()
 
-    def resume(self, answer: _Answer) -> None:
-        if self._paused and self._answer is answer:
-            self._paused = False
+    def resume(self) -> None:
+        push = self._push
+        if push is not None and not self._closed:
             self.transport.resume_reading()
+            timeouts = push.timeouts
+            self.deadline_in(
+                timeouts.first_byte_seconds if self._fields is None else timeouts.idle_seconds
+            )
 
     def abort(self, reason: str) -> None:
+        """Close at once; a call under way breaks off."""
         self._lose(reason)
         self.transport.abort()
 
@@ -326,36 +312,38 @@ class _Connection(asyncio.Protocol):
         self._owner.open.add(self)
 
     def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None:  # an idle peer has nothing to say (usually it is a 408)
+        push = self._push
+        if push is None:  # an idle peer has nothing to say (usually it is a 408)
             self.abort("it spoke without being asked")
             return
+        reason = ""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._deliver(answer)
-            if self._ended:  # bytes after the message: the answer stands, the connection falls
-                self._release(answer, keep=False)
-            else:
-                self._refuse(_reason(error))
-            return
-        if not self._head_done:
-            self._received_bytes += len(data)
-            if self._received_bytes > HEADERS_LIMIT_BYTES:
-                self._refuse(f"its headers exceed {HEADERS_LIMIT_BYTES} bytes")
-            return
-        self._deliver(answer)
-        if self._ended:
-            self._release(answer, keep=self._keep)
+            reason = _reason(error)
+        try:
+            if self._fields is not None:
+                self._tell(push, reason, begins=False)
+            elif self._begin(push, data, reason):
+                self._tell(push, reason, begins=True)
+        except BaseException:  # a bug of ours: nobody may wait for ever because of it
+            push.fail(RemoteError("The server failed to read the upstream's answer."))
+            raise
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._answer is not None and self._to_the_end and self._head_done and error is None:
-            self._answer.finish()
-        if self._answer is not None:
-            self._answer.untouched = self._reused and not self._received_bytes
+        push = self._push
+        if push is not None:
+            if self._fields is None:
+                if self._reused and not self._early:
+                    # The peer may close a kept connection while our request is on its way.
+                    self._push = push.connection = None
+                    self._owner.connect(push)
+            elif error is None and not _framed(self._fields):
+                self._push = push.connection = None
+                push.receiver.done()
         self._lose("the connection was closed" if error is None else str(error))
 
     # httptools
@@ -364,57 +352,71 @@ class _Connection(asyncio.Protocol):
         if self._ended:
             raise ValueError("it answered twice")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > HEADERS_LIMIT_BYTES:
-            raise ValueError(f"its headers exceed {HEADERS_LIMIT_BYTES} bytes")
-
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
             if status == 101:
                 raise ValueError("it switched protocols without being asked")
-            self._headers = []
-            self._head_bytes = 0
-            return
-        answer = self._answer
-        assert answer is not None
-        self._head_done = True
-        headers = answer.headers
-        for raw_name, raw_value in self._headers:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        chunked = "chunked" in headers.get("transfer-encoding", "").lower()
-        self._to_the_end = not chunked and "content-length" not in headers
-        answer.status = status
-        answer.wake()
-
-    def on_body(self, piece: bytes) -> None:
-        self._pieces.append(piece)
+            self._interim += 1
+        else:
+            self._status = status
 
     def on_message_complete(self) -> None:
-        if self._head_done:
+        if self._status:
             self._ended = True
             self._keep = self._parser.should_keep_alive()
 
     # Inside
 
-    def _deliver(self, answer: _Answer) -> None:
-        pieces = self._pieces
-        if not pieces:
-            return
-        unread = answer.add(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        self._pieces = []
-        if unread > UNREAD_LIMIT_BYTES and not self._paused and not self._ended:
-            self._paused = True
-            self.transport.pause_reading()
+    def _begin(self, push: Push, data: bytes, reason: str) -> bool:
+        """Cuts out the head; False while it is not complete, or if it never will be."""
+        head = self._early + data if self._early else data
+        if not self._status:
+            self._early = head
+            if not reason and len(head) > HEADERS_LIMIT_BYTES:
+                reason = f"its headers exceed {HEADERS_LIMIT_BYTES} bytes"
+            if reason:
+                self._refuse(push, bad_response(push.request.origin, reason))
+            return False
+        head = head.lstrip(b"\r\n")  # the parser lets empty lines go before a status line
+        for _ in range(self._interim):
+            head = head.partition(b"\r\n\r\n")[2]
+        size = head.find(b"\r\n\r\n")
+        if not 0 <= size <= HEADERS_LIMIT_BYTES:
+            reason = f"its headers exceed {HEADERS_LIMIT_BYTES} bytes"
+            self._refuse(push, bad_response(push.request.origin, reason))
+            return False
+        self._early = push.body = b""
+        self._fields = Fields(head[:size])
+        return True
 
-    def _release(self, answer: _Answer, *, keep: bool) -> None:
-        """The message is complete: the connection is free, whoever reads the answer when."""
-        self.resume(answer)
-        self._answer = None
-        answer.finish()
+    def _tell(self, push: Push, reason: str, *, begins: bool) -> None:
+        """Tells the receiver what one read brought. It may close the call at any step."""
+        ended = self._ended
+        if ended:  # bytes after the message: the answer stands, the connection falls
+            self._release(push, keep=self._keep and not reason)
+        if begins:
+            if not (ended or push.paused):
+                self.deadline_in(push.timeouts.idle_seconds)
+            assert self._fields is not None
+            push.receiver.head(self._status, self._fields)
+        pieces = self._pieces
+        if pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            if not (ended or push.paused or push.deserted):
+                self._deadline = self._loop.time() + push.timeouts.idle_seconds
+            push.receiver.data(piece)
+        if ended:
+            push.receiver.done()
+        elif reason:
+            self._refuse(push, broke_off(push.request.origin, reason))
+
+    def _release(self, push: Push, *, keep: bool) -> None:
+        """The message is complete: the connection is free before the receiver hears of it."""
+        self._push = push.connection = None
+        if push.paused and not self._closed:
+            self.transport.resume_reading()
         whole = keep and self.transport.get_write_buffer_size() == 0
         if whole and not self._closed and self._owner.keep(self):
             self._reused = True
@@ -422,11 +424,11 @@ class _Connection(asyncio.Protocol):
         else:
             self.transport.abort()
 
-    def _refuse(self, reason: str) -> None:
-        if self._answer is not None:
-            error = broke_off if self._head_done else bad_response
-            self._answer.fail(error(self._answer.origin, reason))
-        self.abort(reason)
+    def _refuse(self, push: Push, error: RemoteError) -> None:
+        if self._push is push:
+            self._push = None
+            push.fail(error)
+        self.abort("it was refused")
 
     def _lose(self, reason: str) -> None:
         """The connection is of no use any more; an answer under way breaks off."""
@@ -435,22 +437,34 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
-            answer.fail(broke_off(answer.origin, reason))
+        push, self._push = self._push, None
+        if push is not None:
+            push.fail(broke_off(push.request.origin, reason))
 
     def _look(self) -> None:
         """The timer fired: perhaps too early, perhaps for a deadline that was met."""
         self._timer = None
-        if self.deadline is None:
+        if self._deadline is None:
             return
-        if self.loop.time() < self.deadline:
-            self._timer = self.loop.call_at(self.deadline, self._look)
-        elif self._answer is not None:
-            self._answer.fail(self._answer.expire())
-            self.abort("it was too slow")
+        if self._loop.time() < self._deadline:
+            self._timer_at = self._deadline
+            self._timer = self._loop.call_at(self._deadline, self._look)
+        elif self._push is not None:
+            self._refuse(self._push, self._expired(self._push))
         else:
             self.abort("it was not used for long")
+
+    def _expired(self, push: Push) -> RemoteError:
+        if self._fields is None:
+            seconds, what = push.timeouts.first_byte_seconds, "answer"
+        else:
+            seconds, what = push.timeouts.idle_seconds, "more of its answer"
+        return too_slow(push.request.origin, what, seconds, retryable=False)
+
+
+def _framed(fields: Fields) -> bool:
+    """Whether the body says itself where it ends; any other ends with the connection."""
+    return "content-length" in fields or "chunked" in fields.get("transfer-encoding", "").lower()
 
 
 def _reason(error: Exception) -> str:

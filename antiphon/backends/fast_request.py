@@ -16,18 +16,39 @@ from antiphon.errors import LocalProtocolError
 _SAFE = "/%:=&?~+!$,;'@()*[]"
 _BODYLESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS"))
 
+Place = tuple[str, int]
+"""Host and port."""
+
 
 class Target(Struct, frozen=True):
     """A URL cut up: where to connect and what to write."""
 
-    host: str
-    port: int
+    place: Place
     origin: str
     path: str
     lines: str  # Host, and Authorization if the URL carries credentials
 
     def __repr__(self) -> str:
         return f"Target({self.origin})"
+
+
+class Request(Struct, frozen=True):
+    """A request without its body, ready to be written any number of times."""
+
+    place: Place
+    origin: str
+    before: bytes  # up to the number of Content-Length
+    after: bytes  # from there to the empty line
+    bodyless: bool  # no Content-Length unless there is a body
+
+    def __repr__(self) -> str:
+        return f"Request({self.origin})"  # headers hold secrets
+
+    def head(self, body: bytes) -> bytes:
+        """The bytes that go before ``body``."""
+        if body or not self.bodyless:
+            return b"%bContent-Length: %d\r\n%b" % (self.before, len(body), self.after)
+        return self.before + self.after
 
 
 @lru_cache(maxsize=512)
@@ -48,16 +69,22 @@ def target_of(url: str) -> Target:
     if parts.query:
         path += "?" + quote(parts.query, safe=_SAFE)
     return Target(
-        host=parts.hostname,
-        port=port,
+        place=(parts.hostname, port),
         origin=f"http://{place}",
         path=path,
         lines=lines,
     )
 
 
-def head_of(method: str, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+def request_of(method: str, url: str, headers: Mapping[str, str]) -> Request:
+    """``LocalProtocolError`` for a URL that is not plain http, or a line break in a header."""
+    target = target_of(url)
     lines = field_lines(headers)
-    length = f"Content-Length: {len(body)}\r\n" if body or method not in _BODYLESS else ""
     agent = "" if "user-agent" in lines.lower() else f"User-Agent: antiphon/{__version__}\r\n"
-    return (f"{method} {target.path} HTTP/1.1\r\n{target.lines}{agent}{length}{lines}\r\n").encode()
+    return Request(
+        place=target.place,
+        origin=target.origin,
+        before=f"{method} {target.path} HTTP/1.1\r\n{target.lines}{agent}".encode(),
+        after=f"{lines}\r\n".encode(),
+        bodyless=method in _BODYLESS,
+    )

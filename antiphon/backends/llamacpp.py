@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.backends import demo
-from antiphon.backends.base import Capabilities, Model, Turn
+from antiphon.backends.base import Call, Capabilities, Model, Sink, Turn
 from antiphon.backends.chat import Chat, Target
 from antiphon.backends.chat_body import Body, chat_body, offered
 from antiphon.backends.chat_errors import complaint_of, error_of
@@ -126,6 +126,10 @@ class LlamaCpp(Chat):
     async def models(self) -> Sequence[Model]:
         """The one model, whether or not it is loaded yet."""
         return [Model(id=self.model, created=self._created, about=self.habits.about)]
+
+    def begin(self, turn: Turn, sink: Sink) -> Call | None:
+        """None: a turn waits for the child and for its place among ``parallel``."""
+        return None
 
     async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
         """At most ``parallel`` turns at a time: the engine itself would queue without limit.

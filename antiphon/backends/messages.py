@@ -43,6 +43,7 @@ from antiphon.types.items import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    Item,
     ItemReference,
     Message,
     Opaque,
@@ -60,8 +61,26 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OUTPUTS = (FunctionCallOutput, CustomToolCallOutput)
 _TEXTS = (OutputText, InputText, PlainText)
 
+_OPENINGS = {
+    knows_developer: {
+        role: b'{"role":"%s","content":' % sent.encode()
+        for role, sent in (
+            ("user", "user"),
+            ("assistant", "assistant"),
+            ("system", "system"),
+            ("developer", "developer" if knows_developer else "system"),
+        )
+    }
+    for knows_developer in (True, False)
+}
+_encode = msgspec.json.Encoder().encode
+
 ChatMessage = dict[str, Any]
 Part = dict[str, Any]
+
+NOTHING: ChatMessage = {"role": "user", "content": ""}
+"""Sent for a context that holds nothing that can be said: no server takes an empty list."""
+
 Content = str | Sequence[MessagePart | ToolOutputPart]
 
 
@@ -79,37 +98,67 @@ def wire_name(name: str) -> str:
 
 def messages_of(turn: Turn, profile: Profile, *, remarks: Sequence[str] = ()) -> list[ChatMessage]:
     """The whole conversation. ``remarks`` are sentences of ours that join the instructions."""
-    thread = _Thread(profile, current_from=_last_user_at(turn) + 1)
+    thread = Thread(profile, current_from=last_user_at(turn.items) + 1)
     thread.instruct([*([turn.instructions] if turn.instructions else []), *remarks])
-    for item in turn.items:
-        if isinstance(item, _OUTPUTS):
-            thread.outputs[item.call_id].append(item)
+    thread.expect(turn.items)
     for at, item in enumerate(turn.items):
-        match item:
-            case Message(role="assistant"):
-                thread.said(item.content)
-            case Message():
-                thread.heard(item)
-            case FunctionCall() | CustomToolCall():
-                thread.called(item)
-            case FunctionCallOutput() | CustomToolCallOutput():
-                thread.close()
-            case Reasoning():
-                thread.reasoned(item, at)
-            case ItemReference() | Opaque():
-                pass
-            case _:
-                assert_never(item)
+        thread.add(item, at)
     thread.close()
     return thread.finished()
 
 
-def _last_user_at(turn: Turn) -> int:
-    for at in range(len(turn.items) - 1, -1, -1):
-        item = turn.items[at]
+def plain_messages(items: Sequence[Item], profile: Profile, user_at: int) -> list[bytes] | None:
+    """What ``Thread`` makes of messages that are one text each, as JSON: one per item, empty for
+    what is not sent. None if there is anything else. Reasoning before ``user_at`` is not sent.
+    """
+    roles = _OPENINGS[profile.developer_role]
+    written: list[bytes] = []
+    for at, item in enumerate(items):
+        if type(item) is Message:
+            content = item.content
+            if type(content) is not str:
+                if len(content) != 1 or type(content[0]) not in _TEXTS:
+                    return None
+                content = content[0].text  # type: ignore[union-attr]
+            role = item.role
+            if role == "assistant" and not content:
+                written.append(b"")
+            elif profile.merge_system and role != "user" and role != "assistant":
+                return None
+            else:
+                written.append(roles[role] + _encode(content) + b"}")
+        elif type(item) is Reasoning and at < user_at:
+            written.append(b"")
+        else:
+            return None
+    return written
+
+
+def last_user_at(items: Sequence[Item], start: int = 0) -> int:
+    """Where the last message of a user stands in ``items[start:]``; -1 if there is none."""
+    for at in range(len(items) - 1, start - 1, -1):
+        item = items[at]
         if isinstance(item, Message) and item.role == "user":
             return at
     return -1
+
+
+def instructions_message(sentences: Sequence[str], profile: Profile) -> ChatMessage:
+    """The message at the front."""
+    role = "developer" if profile.developer_role and not profile.merge_system else "system"
+    return {"role": role, "content": "\n\n".join(sentences)}
+
+
+def says_json(messages: Sequence[ChatMessage]) -> bool:
+    """Whether a content says the word: servers refuse JSON mode where none does."""
+    for message in messages:
+        content = message["content"]
+        if isinstance(content, str):
+            if "json" in content.lower():
+                return True
+        elif content and any("json" in part.get("text", "").lower() for part in content):
+            return True
+    return False
 
 
 class _Group(Struct):
@@ -121,27 +170,57 @@ class _Group(Struct):
     media: list[Part]
 
 
-class _Thread:
-    """The messages so far, and the model's turn that is still open."""
+class Thread:
+    """The messages so far, and the model's turn that is still open.
+
+    ``current_from``: reasoning goes back from this item on. ``system`` collects what is merged
+    into one message at the front, for servers that want it so.
+    """
 
     def __init__(self, profile: Profile, *, current_from: int) -> None:
         self.messages: list[ChatMessage] = []
-        self.outputs: dict[str, deque[CallOutput]] = defaultdict(deque)
-        self._profile = profile
+        self._outputs: dict[str, deque[CallOutput]] = defaultdict(deque)
+        self.profile = profile
         self._current_from = current_from
-        self._system: list[str] = []
+        self.system: list[str] = []
         self._begun = False
         self._group = _Group([], "", [], [])
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing that was added is still waiting for what comes next."""
+        group = self._group
+        return not (group.text or group.calls or group.media or group.thoughts)
+
+    def expect(self, items: Sequence[Item]) -> None:
+        """Look the results of calls up in these items; before the first ``add``."""
+        for item in items:
+            if isinstance(item, _OUTPUTS):
+                self._outputs[item.call_id].append(item)
+
+    def add(self, item: Item, at: int) -> None:
+        """The conversation's next item, which stands at ``at``."""
+        match item:
+            case Message(role="assistant"):
+                self.said(item.content)
+            case Message():
+                self.heard(item)
+            case FunctionCall() | CustomToolCall():
+                self.called(item)
+            case FunctionCallOutput() | CustomToolCallOutput():
+                self.close()
+            case Reasoning():
+                self.reasoned(item, at)
+            case ItemReference() | Opaque():
+                pass
+            case _:
+                assert_never(item)
+
     def instruct(self, sentences: Sequence[str]) -> None:
-        if not sentences:
-            return
-        text = "\n\n".join(sentences)
-        if self._profile.merge_system:
-            self._system.append(text)
-        else:
-            role = "developer" if self._profile.developer_role else "system"
-            self.messages.append({"role": role, "content": text})
+        if self.profile.merge_system:
+            self.system += sentences
+        elif sentences:
+            self.messages.append(instructions_message(sentences, self.profile))
 
     def heard(self, message: Message) -> None:
         """A message of anybody but the model: its turn is over."""
@@ -151,10 +230,10 @@ class _Thread:
             self.messages.append({"role": "user", "content": self._user(message.content)})
             return
         text, media = _split(message.content)
-        if self._profile.merge_system:
-            self._system.append(text)
+        if self.profile.merge_system:
+            self.system.append(text)
         else:
-            role = message.role if self._profile.developer_role else "system"
+            role = message.role if self.profile.developer_role else "system"
             self.messages.append({"role": role, "content": text})
         if media:
             self._show(f"Image(s) of the {message.role} message:", media)
@@ -165,7 +244,7 @@ class _Thread:
             return content
         parts = [_part(part) for part in content]
         texts = [part["text"] for part in parts if part["type"] == "text"]
-        if len(texts) == len(parts) and (len(parts) < 2 or self._profile.join_text):
+        if len(texts) == len(parts) and (len(parts) < 2 or self.profile.join_text):
             return "\n".join(texts)
         return parts
 
@@ -183,7 +262,7 @@ class _Thread:
         group.media += media
 
     def reasoned(self, item: Reasoning, at: int) -> None:
-        if at < self._current_from or not self._profile.reasoning_field:
+        if at < self._current_from or not self.profile.reasoning_field:
             return
         content = item.content if isinstance(item.content, list) else []
         self._group.thoughts += [part.text for part in content]
@@ -201,8 +280,8 @@ class _Thread:
         self._begun = False
         if group.text or group.calls:
             message: ChatMessage = {"role": "assistant", "content": group.text or None}
-            if group.thoughts and self._profile.reasoning_field:
-                message[self._profile.reasoning_field] = "\n".join(group.thoughts)
+            if group.thoughts and self.profile.reasoning_field:
+                message[self.profile.reasoning_field] = "\n".join(group.thoughts)
             if group.calls:
                 message["tool_calls"] = [self._call(call) for call in group.calls]
             self.messages.append(message)
@@ -215,15 +294,13 @@ class _Thread:
             self.messages.append({"role": "user", "content": shown})
 
     def finished(self) -> list[ChatMessage]:
-        if self._system:
-            merged = {"role": "system", "content": "\n\n".join(self._system)}
-            self.messages.insert(0, merged)
-        # No server takes an empty list; a context may hold nothing that can be said.
-        return self.messages or [{"role": "user", "content": ""}]
+        if self.system:
+            self.messages.insert(0, instructions_message(self.system, self.profile))
+        return self.messages or [dict(NOTHING)]
 
     def _answer(self, call: Call) -> list[Part]:
         """Append the result of a call; return what has to be shown behind all results."""
-        waiting = self.outputs.get(call.call_id)
+        waiting = self._outputs.get(call.call_id)
         text, media = _split(waiting.popleft().output) if waiting else ("", [])
         if not text:
             text = "(see the next message)" if media else NO_OUTPUT
@@ -248,12 +325,12 @@ class _Thread:
             "type": "function",
             "function": {"name": wire_name(call.name), "arguments": arguments},
         }
-        if self._profile.call_extra:
-            written["extra_content"] = self._profile.call_extra
+        if self.profile.call_extra:
+            written["extra_content"] = self.profile.call_extra
         return written
 
     def _call_id(self, call_id: str) -> str:
-        if self._profile.call_ids == "any":
+        if self.profile.call_ids == "any":
             return call_id
         if len(call_id) == 9 and call_id.isascii() and call_id.isalnum():
             return call_id

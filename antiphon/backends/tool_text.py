@@ -145,8 +145,8 @@ class ToolTextReader(Reader):
             if isinstance(part, str):
                 super().say(part, deltas)
             else:
-                self._tokens.clear()  # log probabilities belong to text, not to calls
-                deltas += self._calls.feed(part)
+                self._tokens = []  # log probabilities belong to text, not to calls
+                deltas += self.calls.feed(part)
 
 
 def _overlap(text: str, border: str) -> int:

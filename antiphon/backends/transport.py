@@ -91,6 +91,22 @@ class Transport(Protocol):
         """Closes every connection; replies under way break off."""
 
 
+class Receiver(Protocol):
+    """Takes a pushed answer as it is read, straight from the callback of its connection.
+
+    ``head`` once, ``data`` once per network read that held body bytes (never empty), then
+    ``done``; or ``broke`` instead of whatever is missing. After either, nothing. No method waits.
+    """
+
+    def head(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+    def data(self, body: bytes) -> None: ...
+
+    def done(self) -> None: ...
+
+    def broke(self, error: RemoteError) -> None: ...
+
+
 Kind = Literal["auto", "fast", "aiohttp"]
 
 TRANSPORTS = {
@@ -131,10 +147,7 @@ async def collect(reply: Reply, limit_bytes: int) -> bytes:
         size += len(piece)
         if size > limit_bytes:
             await reply.close()
-            raise RemoteError(
-                f"The upstream's answer is longer than {limit_bytes} bytes.",
-                code="upstream_too_large",
-            )
+            raise too_large(limit_bytes)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
@@ -185,6 +198,12 @@ def broke_off(origin: str, reason: str) -> RemoteError:
         f"The upstream at {origin} broke off: {reason}.",
         status=502,
         code="upstream_broke_off",
+    )
+
+
+def too_large(limit_bytes: int) -> RemoteError:
+    return RemoteError(
+        f"The upstream's answer is longer than {limit_bytes} bytes.", code="upstream_too_large"
     )
 
 

@@ -1,41 +1,49 @@
-"""Performs runs: all waiting, all time-outs, all cancellation, and the one write at the end.
+"""Performs runs: model calls, time limits, the one write at the end. Nothing here waits.
 
-Rules. The driver holds no knowledge of items or events: it asks the run what it wants, performs
-it against the backend, feeds what came back, and hands the events on in the groups in which the
-network delivered them. It never looks whether the reader streams.
+Rules. The driver holds no knowledge of items or events: it asks the run what it wants, starts
+it at the backend, feeds what the connection pushes, and hands the events to the reader in the
+groups in which the network delivered them. It never looks whether the reader streams.
+
+A ``Live`` is called from three sides, always in the loop: by the model call (``take``,
+``broke``), by the store (``_settled``) and by the reader (``pause``, ``resume``, ``cancel``).
 
 Order of the end: the run closes the response → the row is committed and on the disk → the group
 with the terminal event leaves. So whoever has seen the end can retrieve and continue it, and a
 crash before that leaves no trace: a response is finished, failed, cancelled or absent.
 
-``Runs.create`` returns when the first batch of the model is there (or, for a stream, after
-``first_event_wait_seconds``): what fails until then is an HTTP status, what fails later is
-``response.failed``. A reader that leaves cancels the task; the upstream call is closed and the
-response recorded as ``cancelled`` with what was written so far.
+Until the first batch of the model (or, for a stream, until ``first_event_wait_seconds``) a
+failure refuses the request: it is an HTTP status. What fails later is ``response.failed``. A
+reader that leaves cancels the response: the upstream call is closed and, once the response had
+begun, it is recorded as ``cancelled`` with what was written so far.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
-from copy import copy
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
-from antiphon.backends.base import Backend, Turn
+from antiphon.backends.base import Backend, Call, Turn
 from antiphon.backends.estimate import Estimator
 from antiphon.config import RunSettings
-from antiphon.errors import AntiphonError, ClientError, ContextOverflow, RemoteError
+from antiphon.errors import ContextOverflow, RemoteError
 from antiphon.ids import Ids
 from antiphon.observe import Broke, Observe, ResponseFinished, Retried, nobody
+from antiphon.runs import stored
 from antiphon.runs.context import Context, resolve
 from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour
 from antiphon.runs.history import shortened
+from antiphon.runs.listener import Listener
+from antiphon.runs.memory import Memory
+from antiphon.runs.pump import Pump
 from antiphon.runs.run import CallModel, Run
 from antiphon.store.base import Store, StoredResponse
 from antiphon.stream.deltas import Delta
+from antiphon.stream.spelling import head_and_output, joined
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.request import CreateResponse
@@ -43,6 +51,20 @@ from antiphon.types.response import Response
 from antiphon.types.tools import TextFormat
 
 _SHORTENINGS_MAX = 8
+
+
+class Reader(Protocol):
+    """Whoever asked for a response. Its methods neither wait nor raise; one of ``refuse`` and
+    ``end`` is the last that is called, unless the reader has cancelled."""
+
+    def refuse(self, error: Exception) -> None:
+        """There will be no response: ``ClientError``, ``RemoteError``, or what nobody expected."""
+
+    def write(self, events: Sequence[Event]) -> None:
+        """A group of events that should leave in one write."""
+
+    def end(self, events: Sequence[Event]) -> None:
+        """The last group. The response is final and, if it had to be, stored."""
 
 
 class Runs:
@@ -66,28 +88,26 @@ class Runs:
         self.settings = settings
         self.observe = observe
         self.retention_ms = retention_ms
+        self.memory = Memory(retention_ms=retention_ms, clock=ids.clock)
+        self.live: set[Live] = set()
         self._estimator = estimator or Estimator()
         self._documents = Documents()
-        self._last_words: set[asyncio.Task[Any]] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._quiet: asyncio.Future[None] | None = None
 
     async def create(
         self, asked: CreateResponse, *, project: str, flavour: Flavour = "openai"
-    ) -> Live:
-        """Begin a response. Raises ``ClientError`` or ``RemoteError`` before its first event."""
-        context = await self._resolve(asked, project, flavour)
-        live = Live(self, context)
-        await live.open()
-        return live
+    ) -> Listener:
+        """Begin a response and wait until it has begun. Raises ``ClientError`` or ``RemoteError``
+        if there will be none."""
+        context = await self.resolve(asked, project, flavour)
+        listener = Listener()
+        listener.hear(self.start(context, listener))
+        await listener.begun()
+        return listener
 
-    async def count(self, asked: CreateResponse, *, project: str) -> tuple[int, bool]:
-        """Input tokens a create with these fields would use, and whether that is exact."""
-        context = await self._resolve(asked, project, "openai")
-        exact = await self.backend.count(context.turn)
-        if exact is not None:
-            return exact, True
-        return self._estimator.input(context.turn), False
-
-    async def _resolve(self, asked: CreateResponse, project: str, flavour: Flavour) -> Context:
+    async def resolve(self, asked: CreateResponse, project: str, flavour: Flavour) -> Context:
+        """The request checked, its context gathered. Raises ``ClientError`` or ``RemoteError``."""
         return await resolve(
             asked,
             project=project,
@@ -97,36 +117,96 @@ class Runs:
             ids=self.ids,
             documents=self._documents,
             settings=self.settings,
+            memory=self.memory,
         )
 
-    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the last work of a run so that no second cancellation can break it off."""
-        task = asyncio.ensure_future(work)
-        self._last_words.add(task)
-        task.add_done_callback(self._last_words.discard)
-        await asyncio.shield(task)
+    def start(self, context: Context, reader: Reader) -> Live:
+        """Begin the first model call; the reader is called once this has returned."""
+        live = Live(self, context, reader)
+        self.live.add(live)
+        live.open()
+        return live
+
+    async def count(self, asked: CreateResponse, *, project: str) -> tuple[int, bool]:
+        """Input tokens a create with these fields would use, and whether that is exact."""
+        context = await self.resolve(asked, project, "openai")
+        exact = await self.backend.count(context.turn)
+        if exact is not None:
+            return exact, True
+        return self._estimator.input(context.turn), False
+
+    async def delete(self, project: str, response_id: str) -> bytes:
+        """Delete a stored response; the deletion object as JSON. Raises ``ClientError`` 404."""
+        body = await stored.delete(self.store, project, response_id)
+        self.memory.forget(project, response_id)
+        return body
+
+    def call(self, turn: Turn, live: Live) -> Call:
+        """Begin a model call."""
+        begin = getattr(self.backend, "begin", None)
+        call = begin(turn, live) if begin is not None else None
+        if call is not None:
+            return call
+        pump = Pump(self.backend.stream(turn), live, crashed=live.crashed)
+        self._pumps.add(pump.task)
+        pump.task.add_done_callback(self._pumps.discard)
+        return pump
+
+    def forget(self, live: Live) -> None:
+        """That response is over and settled."""
+        self.live.discard(live)
+        if self._quiet is not None and not self.live:
+            self._quiet.set_result(None)
+            self._quiet = None
 
     async def close(self) -> None:
-        """Wait for the last writes of runs that were cancelled."""
-        while self._last_words:
-            await asyncio.wait(self._last_words)
+        """Cancel what is under way; wait until all of it is written down and closed."""
+        for live in list(self.live):
+            live.cancel()
+        if self.live:
+            self._quiet = asyncio.get_running_loop().create_future()
+            await self._quiet
+        while self._pumps:
+            await asyncio.wait(self._pumps)
 
 
 class Live:
-    """A response being made. Iterate ``groups`` once, or call ``finish`` once."""
+    """A response being made: a sink for its model calls, a source for its reader."""
 
-    def __init__(self, runs: Runs, context: Context) -> None:
+    __slots__ = (
+        "_attempt",
+        "_call",
+        "_context",
+        "_deadline",
+        "_first_delta_ms",
+        "_last",
+        "_opener",
+        "_paused",
+        "_reader",
+        "_run",
+        "_runs",
+        "_shortened",
+        "_spelled",
+        "begun",
+        "unstored",
+    )
+
+    def __init__(self, runs: Runs, context: Context, reader: Reader) -> None:
         self._runs = runs
         self._context = context
+        self._reader: Reader | None = reader
         self._run = Run(context, attempts=runs.settings.attempts)
-        self._deltas: AsyncIterator[Sequence[Delta]] | None = None
-        self._first: asyncio.Task[Sequence[Delta]] | None = None
-        self._batch: Sequence[Delta] | None = None
-        self._attempt = 0
-        self._agreed = False
+        self._call: Call | None = None
+        self._opener: asyncio.TimerHandle | None = None
+        self._attempt = 1
+        self._paused = False
         self._first_delta_ms: int | None = None
         self._deadline = 0.0
-        self._unstored: str | None = None
+        self._last: list[Event] = []
+        self._shortened = 0
+        self._spelled: tuple[bytes, bytes] | None = None
+        self.begun = False
+        self.unstored: str | None = None
 
     @property
     def response(self) -> Response:
@@ -136,215 +216,231 @@ class Live:
     def downgrades(self) -> Sequence[str]:
         return self._context.downgrades
 
-    async def open(self) -> None:
-        """Start the first model call; returns with its first batch, or when waiting any longer
-        would keep a stream's reader in the dark."""
-        context = self._context
-        for _ in range(_SHORTENINGS_MAX):
-            try:
-                await self._first_batch(context)
-                return
-            except ContextOverflow:
-                items = shortened(context.turn.items, context.new) if context.truncates else None
-                if items is None:
-                    raise
-                turn = msgspec.structs.replace(context.turn, items=items)
-                self._context = context = msgspec.structs.replace(context, turn=turn)
-                self._run = Run(context, attempts=self._runs.settings.attempts)
-        raise ContextOverflow("The input is too long for the model's context window.")
+    def spelled(self) -> bytes:
+        """The response as JSON; it shares the work with the stored row."""
+        if self._spelled is None or self.unstored is not None:
+            return encode(self._run.response)
+        return joined(*self._spelled)
 
-    async def _first_batch(self, context: Context) -> None:
-        self._call(context.turn)
-        self._attempt = 1
-        wait = self._runs.settings.first_event_wait_seconds
-        begun = False
-        try:
-            if not context.turn.live:
-                self._batch = await self._next_batch()
-            else:
-                self._first = asyncio.ensure_future(self._next_batch())
-                done, _ = await asyncio.wait({self._first}, timeout=wait)
-                if done:
-                    self._batch = self._first.result()
-                    self._first = None
-            begun = True
-        finally:
-            if not begun:
-                await self._stop()
+    def open(self) -> None:
+        """Begin the first model call, and see that a stream's reader is not kept in the dark."""
+        turn = self._context.turn
+        self._begin_call(turn)
+        if turn.live:
+            wait = self._runs.settings.first_event_wait_seconds
+            self._opener = asyncio.get_running_loop().call_later(wait, self._begin_anyway)
 
-    async def _next_batch(self) -> Sequence[Delta]:
-        """The next batch of the current model call. Raises ``RemoteError`` if there is none."""
-        assert self._deltas is not None
-        try:
-            batch = await anext(self._deltas)
-        except StopAsyncIteration:
-            raise RemoteError(
-                "The model backend ended its answer without saying so.",
-                code="upstream_invalid_response",
-            ) from None
-        now = self._context.clock()
+    # -- the reader -------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The reader is slow: read nothing more from the model until ``resume``."""
+        self._paused = True
+        if self._call is not None:
+            self._call.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._call is not None:
+            self._call.resume()
+
+    def cancel(self) -> None:
+        """The reader has left, and hears nothing more."""
+        self._reader = None
+        if self._run.over:
+            return  # being stored; that is not broken off
+        self._stop()
+        if self.begun:
+            self._run.cancel()
+            self._end([])
+        else:
+            self._runs.forget(self)
+
+    # -- the model call ---------------------------------------------------------------------
+
+    def take(self, deltas: Sequence[Delta]) -> None:
+        """One network read of the current model call."""
+        if self._run.over:
+            return
         if asyncio.get_running_loop().time() > self._deadline:
-            raise RemoteError(
-                "The model backend took too long to finish its answer.",
-                status=504,
-                code="upstream_timeout",
-            )
+            return self.broke(_too_slow())
         if self._first_delta_ms is None:
-            self._first_delta_ms = now
-        return batch
-
-    def _call(self, turn: Turn) -> None:
-        """Begin a model call."""
-        limit = self._runs.settings.turn_seconds_max
-        self._deadline = asyncio.get_running_loop().time() + limit
-        self._deltas = self._runs.backend.stream(turn)
-
-    async def groups(self) -> AsyncIterator[Sequence[Event]]:
-        """The events, in the groups in which they should be written. Never raises
-        ``RemoteError``: a failure is an event."""
+            self._first_delta_ms = self._context.clock()
+            self._agree()
+        events = self._begin()
         try:
-            first = self._run.begin()
-            if self._batch is None:
-                yield first
-                first = []
-            while True:
-                events = first + await self._step()
-                first = []
-                if self._run.over:
-                    await self._end()
-                    yield events + self._run.conclude(unstored=self._unstored)
-                    return
-                if events:
-                    yield events
-        except (asyncio.CancelledError, GeneratorExit):
-            if not self._run.over:
-                self._run.cancel()
-                await self._end()
-            raise
-        finally:
-            await self._stop()
-
-    async def _step(self) -> list[Event]:
-        """Perform one read of the current model call and feed it."""
-        try:
-            batch = await self._take()
-            if not self._agreed:
-                self._agree()
-            events = self._run.feed(batch)
+            events += self._run.feed(deltas)
         except RemoteError as error:
-            return self._run.fail(error)
-        except ClientError as error:
-            return self._run.fail(RemoteError(error.message, status=400, code=error.code or ""))
+            return self._fail(error, events)
         except Exception as error:
-            self._runs.observe(Broke("run", error, self.response.id))
-            return self._run.fail(RemoteError("The server failed to make this response."))
+            return self.crashed(error, events)
+        if self._run.over:
+            return self._end(events)
         step = self._run.next()
         if isinstance(step, CallModel) and step.attempt != self._attempt:
-            await self._again(step)
-        return events
+            self._again(step)
+        if events and self._reader is not None:
+            self._reader.write(events)
+
+    def broke(self, error: RemoteError) -> None:
+        """The model call failed."""
+        if self.begun:
+            self._fail(error)
+        elif not (isinstance(error, ContextOverflow) and self._shorten()):
+            self._refuse(error)
+
+    def crashed(self, error: Exception, events: Sequence[Event] = ()) -> None:
+        """Something of ours, or the backend, failed in a way nobody expected."""
+        if not self.begun:
+            return self._refuse(error)
+        self._runs.observe(Broke("run", error, self.response.id))
+        self._fail(RemoteError("The server failed to make this response."), events)
+
+    def _begin_call(self, turn: Turn) -> None:
+        limit = self._runs.settings.turn_seconds_max
+        self._deadline = asyncio.get_running_loop().time() + limit
+        self._call = self._runs.call(turn, self)
+        if self._paused:
+            self._call.pause()
+
+    def _begin(self) -> list[Event]:
+        """The opening events, once."""
+        if self.begun:
+            return []
+        self.begun = True
+        self._keep_waiting_no_longer()
+        return self._run.begin()
+
+    def _begin_anyway(self) -> None:
+        events = self._begin()
+        if self._reader is not None:
+            self._reader.write(events)
+
+    def _keep_waiting_no_longer(self) -> None:
+        if self._opener is not None:
+            self._opener.cancel()
+            self._opener = None
 
     def _agree(self) -> None:
         """Judge the answer by what the backend really does: in making the first call it may have
         learned that its upstream does not take a schema it was thought to enforce."""
-        self._agreed = True
         turn = self._context.turn
         if turn.tools or not isinstance(turn.format, TextFormat):
             able = self._runs.backend.capabilities(turn.model)
             if able != self._context.able:
                 self._run.demand(self._context.demands_on(able))
 
-    async def _take(self) -> Sequence[Delta]:
-        if self._batch is not None:
-            batch, self._batch = self._batch, None
-            return batch
-        if self._first is not None:
-            first, self._first = self._first, None
-            return await first
-        return await self._next_batch()
-
-    async def _again(self, step: CallModel) -> None:
-        await self._stop()
+    def _again(self, step: CallModel) -> None:
+        self._stop()
         self._attempt = step.attempt
         self._runs.observe(Retried("run", step.turn.model, "demand", step.attempt))
-        self._call(step.turn)
+        self._begin_call(step.turn)
 
-    async def _stop(self) -> None:
+    def _shorten(self) -> bool:
+        """The input was too long for the model: begin anew with less of it, if that is wanted."""
+        context = self._context
+        if not context.truncates or self._shortened >= _SHORTENINGS_MAX:
+            return False
+        items = shortened(context.turn.items, context.new)
+        if items is None:
+            return False
+        self._shortened += 1
+        turn = msgspec.structs.replace(context.turn, items=items, known=None)
+        self._context = msgspec.structs.replace(context, turn=turn)
+        self._run = Run(self._context, attempts=self._runs.settings.attempts)
+        self._begin_call(turn)
+        return True
+
+    def _stop(self) -> None:
         """Close the current model call, at once."""
-        first, self._first = self._first, None
-        if first is not None:
-            first.cancel()
-            await asyncio.wait({first})
-            if not first.cancelled():
-                first.exception()
-        deltas, self._deltas = self._deltas, None
-        if isinstance(deltas, AsyncGenerator):
-            await deltas.aclose()
-
-    async def finish(self) -> Response:
-        """Drive to the end; the response as a whole, whatever its status. Raises
-        ``RemoteError`` only if it had to be stored and could not be."""
-        async for _ in self.groups():
-            pass
-        if self._unstored is not None:
-            raise RemoteError(self._unstored, status=500)
-        return self.response
+        self._keep_waiting_no_longer()
+        call, self._call = self._call, None
+        if call is not None:
+            call.close()
 
     # -- the end ----------------------------------------------------------------------------
 
-    async def _end(self) -> None:
-        """Store the response if the request wants it, and say that it is over."""
-        if self.response.store:
-            await self._runs.finish(self._store())
-        else:
-            self._tell()
+    def _refuse(self, error: Exception) -> None:
+        self._stop()
+        reader, self._reader = self._reader, None
+        self._runs.forget(self)
+        if reader is not None:
+            reader.refuse(error)
 
-    async def _store(self) -> None:
-        try:
-            await self._runs.store.save(self._row())
-        except AntiphonError as error:
+    def _fail(self, error: RemoteError, events: Sequence[Event] = ()) -> None:
+        self._end([*events, *self._begin(), *self._run.fail(error)])
+
+    def _end(self, events: list[Event]) -> None:
+        """Store the response if the request wants it; then say that it is over."""
+        self._stop()
+        self._last = events
+        if self.response.store:
+            row = self._row()
+            self._runs.store.put(row, partial(self._stored, row))
+        else:
+            self._settled()
+
+    def _stored(self, row: StoredResponse, error: RemoteError | None) -> None:
+        if error is None:
+            self._runs.memory.keep(self._context, row)
+        else:
             self._runs.observe(Broke("store", error, self.response.id))
-            self._unstored = "The response was made but could not be stored."
+            self.unstored = "The response was made but could not be stored."
+        self._settled()
+
+    def _settled(self) -> None:
+        events = self._last + self._run.conclude(unstored=self.unstored)
         self._tell()
+        self._runs.forget(self)
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.end(events)
 
     def _tell(self) -> None:
+        context = self._context
         response = self.response
-        now = self._context.clock()
+        now = context.clock()
         first = self._first_delta_ms
         usage = response.usage
         self._runs.observe(
             ResponseFinished(
-                response_id=response.id,
-                project=self._context.project,
-                model=response.model,
-                status=response.status if self._unstored is None else "failed",
-                seconds=(now - self._context.started_ms) / 1000,
-                first_delta_seconds=(
-                    None if first is None else (first - self._context.started_ms) / 1000
-                ),
-                input_tokens=usage.input_tokens if usage else 0,
-                output_tokens=usage.output_tokens if usage else 0,
-                events=self._run.events,
-                streamed=self._context.turn.live,
-                stored=response.store and self._unstored is None,
+                response.id,
+                context.project,
+                response.model,
+                response.status if self.unstored is None else "failed",
+                (now - context.started_ms) / 1000,
+                None if first is None else (first - context.started_ms) / 1000,
+                usage.input_tokens if usage else 0,
+                usage.output_tokens if usage else 0,
+                self._run.events,
+                context.turn.live,
+                response.store and self.unstored is None,
             )
         )
 
     def _row(self) -> StoredResponse:
         response = self.response
-        head = copy(response)
-        head.output = []
+        context = self._context
+        head, output = self._spelled = head_and_output(response)
         retention = self._runs.retention_ms
-        started = self._context.started_ms
+        started = context.started_ms
         cuts = self._run.cuts
         return StoredResponse(
             id=response.id,
-            project=self._context.project,
+            project=context.project,
             parent=response.previous_response_id,
             created_at=started,
             expires_at=None if retention is None else started + retention,
             status=response.status,
-            head=encode(head),
-            input=self._context.brought,
-            output=encode(response.output),
+            head=head,
+            input=context.brought,
+            output=output,
             cuts=None if cuts is None else cuts.packed(),
         )
+
+
+def _too_slow() -> RemoteError:
+    return RemoteError(
+        "The model backend took too long to finish its answer.",
+        status=504,
+        code="upstream_timeout",
+    )

@@ -2,56 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
+from antiphon.runs.wishes import Wishes
 from antiphon.types.base import UNSET
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
-from antiphon.types.tools import CustomTool, Format, JsonSchemaFormat, TextInput, Tool
+from antiphon.types.tools import CustomTool, Format, JsonSchemaFormat, TextFormat, TextInput, Tool
 
 Flavour = Literal["openai", "azure"]
 
+_NO_REASONING = ReasoningEcho()
+_PLAIN_TEXT = {"format": TextFormat(), "verbosity": "medium"}
+"""What a request that says nothing of them has; shared, because nobody changes them."""
+
 
 def skeleton(
-    asked: CreateResponse,
-    *,
-    response_id: str,
-    created_at: int,
-    tools: Sequence[Tool],
-    choice: Any,
-    format: Format,
-    flavour: Flavour,
+    asked: CreateResponse, response_id: str, created_at: int, wishes: Wishes, flavour: Flavour
 ) -> Response:
     """The response as it begins: everything but its output. ``created_at`` in seconds."""
-    return Response(
+    temperature, top_p = asked.temperature, asked.top_p
+    response = Response(
         id=response_id,
         created_at=created_at,
         model=asked.model or "",
         previous_response_id=asked.previous_response_id,
         instructions=asked.instructions,
         max_output_tokens=asked.max_output_tokens,
-        max_tool_calls=asked.max_tool_calls,
-        parallel_tool_calls=_or(asked.parallel_tool_calls, True),
-        temperature=float(_or(asked.temperature, 1.0)),
-        top_p=float(_or(asked.top_p, 1.0)),
-        top_logprobs=_or(asked.top_logprobs, 0),
-        presence_penalty=float(_or(asked.presence_penalty, 0.0)),
-        frequency_penalty=float(_or(asked.frequency_penalty, 0.0)),
+        temperature=1.0 if temperature is None else float(temperature),
+        top_p=1.0 if top_p is None else float(top_p),
         truncation=asked.truncation or "disabled",
-        store=_or(asked.store, True),
+        store=asked.store is not False,
         safety_identifier=asked.safety_identifier,
         prompt_cache_key=asked.prompt_cache_key,
-        prompt_cache_retention=asked.prompt_cache_retention,
-        prompt_cache_options=_cache_options(asked),
         user=asked.user,
-        reasoning=_reasoning(asked),
-        text={"format": _format(format), "verbosity": verbosity(asked) or "medium"},
-        tool_choice=choice,
-        tools=[_echoed(tool) for tool in tools],
+        reasoning=_NO_REASONING,
+        text=_PLAIN_TEXT,
         metadata=asked.metadata or {},
         content_filters=[] if flavour == "azure" else UNSET,
     )
+    if not wishes.plain:
+        _repeat(asked, wishes, response)
+    return response
+
+
+def _repeat(asked: CreateResponse, wishes: Wishes, response: Response) -> None:
+    """Put in what a plain request does not set."""
+    response.max_tool_calls = asked.max_tool_calls
+    response.parallel_tool_calls = _or(asked.parallel_tool_calls, True)
+    response.top_logprobs = _or(asked.top_logprobs, 0)
+    response.presence_penalty = float(_or(asked.presence_penalty, 0.0))
+    response.frequency_penalty = float(_or(asked.frequency_penalty, 0.0))
+    response.prompt_cache_retention = asked.prompt_cache_retention
+    response.prompt_cache_options = _cache_options(asked)
+    response.reasoning = _reasoning(asked)
+    response.text = {"format": _format(wishes.format), "verbosity": verbosity(asked) or "medium"}
+    response.tool_choice = wishes.choice
+    response.tools = [_echoed(tool) for tool in wishes.tools]
 
 
 def verbosity(asked: CreateResponse) -> str | None:

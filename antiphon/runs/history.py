@@ -8,7 +8,7 @@ caller's mistake and is named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -16,13 +16,14 @@ from msgspec import Struct
 
 from antiphon.errors import ClientError
 from antiphon.ids import ItemIds, response_of
-from antiphon.runs.retelling import CALLS, OUTPUTS, by_id, contradicting, id_of, new_ones
-from antiphon.store.base import Past, Responses
-from antiphon.types.codec import encode, open_items, open_stored
-from antiphon.types.content import InputText, OutputText
+from antiphon.runs.memory import Memory
+from antiphon.runs.retelling import contradicting, new_ones
+from antiphon.runs.said import ANSWERING, CALLING, CALLS, OUTPUTS, Said
+from antiphon.store.base import Responses
+from antiphon.types.codec import encode, open_items
+from antiphon.types.content import InputText
 from antiphon.types.items import (
     ID_PREFIX,
-    CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     Item,
@@ -34,106 +35,138 @@ from antiphon.types.items import (
 
 _WITHOUT_STATUS = frozenset({"item_reference", "compaction", "mcp_list_tools"})
 _STATUSES = ("in_progress", "completed", "incomplete")
-_KEEP_NULL = object()
-"""No value is this one. Null means something in items we do not interpret."""
+_ABOUT_CALLS = CALLING | ANSWERING
+_ONE_MESSAGE = frozenset({Message})
+NO_CALLS: frozenset[str] = frozenset()
+_KIND: dict[type[Any], str] = {
+    shape: str(shape.__struct_config__.tag) for shape in (Message, ItemReference)
+}
+"""What those items are that may leave out their ``type``."""
 
 
 class Brought(Struct):
     """The items of one request: ``raw`` as stored (normalised, with ids), ``items`` opened.
-    ``dropped`` names items left out that were no mere retelling (``input[i]``)."""
+    ``kinds``: their types. ``dropped`` names items left out that were no mere retelling
+    (``input[i]``)."""
 
-    raw: list[dict[str, Any]]
+    raw: list[Any]
     items: list[Item]
+    kinds: Set[type[Any]]
     dropped: list[str] = []
 
+    @property
+    def calling(self) -> bool:
+        """Whether there are calls or outputs among them."""
+        return not self.kinds.isdisjoint(_ABOUT_CALLS)
 
-async def past_of(store: Responses, project: str, parent: str) -> Sequence[Past]:
-    """The history that ends with ``parent``. Raises ``ClientError`` if it is not there."""
-    history = await store.history(project, parent)
-    if history is None:
+
+async def said_before(
+    store: Responses, project: str, parent: str, memory: Memory | None
+) -> tuple[Said, dict[Any, Any]]:
+    """Everything said up to ``parent``, and what the backend remembers of it: from the memory, or
+    from the store. Raises ``ClientError`` if it is not there."""
+    found = memory.recall(project, parent) if memory is not None else None
+    if found is not None:
+        return found
+    forgotten = memory.forgotten if memory is not None else 0
+    arrays = await store.context(project, parent)
+    if arrays is None:
         raise ClientError(
             f"Previous response with id '{parent[:80]}' not found.",
             code="previous_response_not_found",
             param="previous_response_id",
         )
-    return history
+    said = Said()
+    for array in arrays:
+        said.read(array)
+    if memory is not None:
+        memory.learn(project, parent, said, forgotten)
+    return said, {}
 
 
-def items_of(history: Sequence[Past]) -> list[Item]:
-    """All items of a history, oldest first."""
-    items: list[Item] = []
-    for past in history:
-        items += open_stored(past.input)
-        items += open_stored(past.output)
-    return items
-
-
-def without_cut_calls(past: Sequence[Item], brought: Sequence[Item]) -> list[Item]:
+def without_cut_calls(past: Said, brought: Brought) -> Said:
     """The history without the calls that were cut short and that nobody has answered."""
-    cut = {i.call_id for i in past if isinstance(i, CALLS) and i.status == "incomplete"}
+    if not past.cut:
+        return past
+    cut = past.cut - {i.call_id for i in brought.items if isinstance(i, OUTPUTS)}
     if not cut:
-        return list(past)
-    cut -= {i.call_id for i in (*past, *brought) if isinstance(i, OUTPUTS)}
-    return [i for i in past if not (isinstance(i, CALLS) and i.call_id in cut)]
+        return past
+    return Said([i for i in past.items if not (isinstance(i, CALLS) and i.call_id in cut)])
 
 
-async def bring(
-    asked: str | Sequence[dict[str, Any]] | None,
-    *,
-    past: Sequence[Item],
-    ids: ItemIds,
-    store: Responses,
-    project: str,
+async def referred(
+    asked: Sequence[dict[str, Any]], *, past: Said, store: Responses, project: str
+) -> Sequence[dict[str, Any]]:
+    """The ``input`` items of a request with every reference replaced by what it stands for."""
+    if not any("id" in raw and is_reference(raw) for raw in asked):
+        return asked
+    return await _resolved(asked, open_items(asked), past, store, project)
+
+
+def is_reference(raw: dict[str, Any]) -> bool:
+    """Whether a raw item may stand for another one."""
+    kind = raw.get("type")
+    return kind == "item_reference" or (kind is None and raw.get("role") is None)
+
+
+def bring(
+    asked: str | Sequence[dict[str, Any]] | None, *, past: Said, ids: ItemIds, stored: bool
 ) -> Brought:
-    """Open, resolve, deduplicate and normalise the ``input`` of a request."""
+    """Open, deduplicate and, if they will be ``stored``, normalise the ``input`` of a request
+    (references resolved)."""
     if isinstance(asked, str):
         part = InputText(text=asked)
         text = Message(role="user", content=[part], id=ids.mint("msg"), status="completed")
-        return Brought(raw=[msgspec.to_builtins(text)], items=[text])
-    raw = list(asked or ())
+        return Brought([text] if stored else [], [text], _ONE_MESSAGE)
+    raw: Sequence[dict[str, Any]] = asked or ()
     items = open_items(raw)
-    if any(isinstance(item, ItemReference) for item in items):
-        raw = await _resolved(raw, items, past, store, project)
-        items = open_items(raw)
     keep = new_ones(items, past)
     dropped: list[str] = []
     if len(keep) != len(items):
         dropped = contradicting(items, past, keep)
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
-    taken = set(by_id(past))
-    pairs = zip(raw, items, strict=True)
-    normal = [_normal(*pair, ids, taken) for pair in pairs]
-    return Brought(raw=normal, items=items, dropped=dropped)
+    normal: list[Any] = []
+    if stored:
+        taken: set[str] = set()
+        for one, item in zip(raw, items, strict=True):
+            normal.append(_normal(one, item, ids, past.by_id, taken))
+    return Brought(normal, items, set(map(type, items)), dropped)
 
 
-def _normal(raw: dict[str, Any], item: Item, ids: ItemIds, taken: set[str]) -> dict[str, Any]:
+def _normal(
+    raw: dict[str, Any], item: Item, ids: ItemIds, known: Container[str], taken: set[str]
+) -> dict[str, Any]:
     """The item as it is stored and listed: typed, with an id, a status and content parts.
 
-    An id that is ``taken`` by an earlier item is replaced: lists are paged by id.
+    An id that an earlier item has (``known``, ``taken``) is replaced: lists are paged by id.
     """
-    kind = raw.get("type") or str(item.__struct_config__.tag)
-    id = id_of(item)
-    if not id or id in taken:
+    shape = type(item)
+    kind = raw.get("type") or _KIND[shape]
+    id = raw.get("id")
+    if type(id) is not str or not id or id in taken or id in known:
         id = ids.mint(ID_PREFIX.get(kind, "item"))
     taken.add(id)
     normal = {"id": id, "type": kind}
     if kind not in _WITHOUT_STATUS:
         status = raw.get("status")
-        known = status if isinstance(item, Opaque) else status in _STATUSES
-        normal["status"] = status if known else "completed"
-    null = _KEEP_NULL if isinstance(item, Opaque) else None
-    normal.update({k: v for k, v in raw.items() if k not in normal and v is not null})
-    match item:
-        case Message(content=str(text), role=role):
-            part: Any = OutputText if role == "assistant" else InputText
-            normal["content"] = [msgspec.to_builtins(part(text=text))]
-        case Message(role=role):
-            normal["content"] = [_normal_part(part, role) for part in raw["content"]]
-        case FunctionCallOutput(output=list()) | CustomToolCallOutput(output=list()):
-            normal["output"] = [_normal_part(part, "user") for part in raw["output"]]
-        case Reasoning():
-            normal.setdefault("summary", [])
+        kept = status if shape is Opaque else status in _STATUSES
+        normal["status"] = status if kept else "completed"
+    for key, value in raw.items():
+        if key not in normal and (value is not None or shape is Opaque):
+            normal[key] = value
+    if shape is Message:
+        content, role = raw["content"], raw["role"]
+        if type(content) is list:
+            normal["content"] = [_normal_part(part, role) for part in content]
+        elif role == "assistant":
+            normal["content"] = [{"type": "output_text", "text": content, "annotations": []}]
+        else:
+            normal["content"] = [{"type": "input_text", "text": content}]
+    elif shape in ANSWERING and type(raw["output"]) is list:
+        normal["output"] = [_normal_part(part, "user") for part in raw["output"]]
+    elif shape is Reasoning:
+        normal.setdefault("summary", [])
     return normal
 
 
@@ -155,13 +188,13 @@ def _normal_part(raw: dict[str, Any], role: str) -> dict[str, Any]:
 
 
 async def _resolved(
-    raw: list[dict[str, Any]],
+    raw: Sequence[dict[str, Any]],
     items: Sequence[Item],
-    past: Sequence[Item],
+    past: Said,
     store: Responses,
     project: str,
 ) -> list[dict[str, Any]]:
-    known = by_id(past)
+    known = past.by_id
     stored: dict[str, dict[str, dict[str, Any]]] = {}
     resolved: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -213,17 +246,16 @@ def _no_item(item_id: str, index: int) -> ClientError:
 # Calls and outputs ------------------------------------------------------------------------
 
 
-def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
+def check_calls(past: Said, brought: Brought) -> None:
     """Every call answered, every output called for. Raises ``ClientError`` naming the call."""
-    called = {item.call_id for item in past if isinstance(item, CALLS)}
-    answered = {item.call_id for item in past if isinstance(item, OUTPUTS)}
-    for item in brought:
-        if isinstance(item, CALLS):
-            called.add(item.call_id)
-    for index, item in enumerate(brought):
+    if not past.open and not brought.calling:
+        return
+    called = {item.call_id for item in brought.items if isinstance(item, CALLS)}
+    answered: set[str] = set()
+    for index, item in enumerate(brought.items):
         if not isinstance(item, OUTPUTS):
             continue
-        if item.call_id not in called:
+        if item.call_id not in called and item.call_id not in past.called:
             kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
             raise ClientError(
                 f"No tool call found for {kind} call output with call_id {item.call_id}. Send the "
@@ -233,8 +265,10 @@ def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
                 param=f"input[{index}].call_id",
             )
         answered.add(item.call_id)
-    for item in (*past, *brought):
-        if isinstance(item, CALLS) and item.call_id not in answered:
+    for item in (*past.open.values(), *brought.items):
+        if not isinstance(item, CALLS) or item.call_id in answered:
+            continue
+        if item.call_id not in past.answered:
             kind = "function" if isinstance(item, FunctionCall) else "custom tool"
             raise ClientError(
                 f"No tool output found for {kind} call {item.call_id}.",
@@ -243,9 +277,12 @@ def check_calls(past: Sequence[Item], brought: Sequence[Item]) -> None:
             )
 
 
-def call_ids(items: Sequence[Item]) -> frozenset[str]:
+def call_ids(past: Said, brought: Brought) -> frozenset[str]:
     """The call ids a context already uses."""
-    return frozenset(item.call_id for item in items if isinstance(item, CALLS | OUTPUTS))
+    if not brought.calling:
+        return frozenset(past.told) if past.told else NO_CALLS
+    new = [item.call_id for item in brought.items if isinstance(item, CALLS | OUTPUTS)]
+    return frozenset(past.told).union(new)
 
 
 # Truncation -------------------------------------------------------------------------------
@@ -286,6 +323,9 @@ def _is_standing(item: Item) -> bool:
     return isinstance(item, Message) and item.role in ("system", "developer")
 
 
-def skipped(items: Sequence[Item]) -> list[str]:
+def skipped(past: Said, brought: Brought) -> list[str]:
     """The items no chat model can be shown, as ``type`` words (for the downgrade report)."""
-    return sorted({item.type for item in items if isinstance(item, Opaque)})
+    kinds = past.opaque
+    if Opaque in brought.kinds:
+        kinds = kinds | {item.type for item in brought.items if isinstance(item, Opaque)}
+    return [f"input:{kind}" for kind in sorted(kinds)] if kinds else []

@@ -10,53 +10,58 @@ each turn anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from antiphon.runs.said import CALLS, OUTPUTS, Said, id_of
 from antiphon.types.base import given
 from antiphon.types.codec import encode
 from antiphon.types.content import InputText, OutputText
 from antiphon.types.items import (
+    Call,
+    CallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     Item,
+    ItemReference,
     Message,
     Opaque,
     Reasoning,
 )
 
-CALLS = FunctionCall | CustomToolCall
-OUTPUTS = FunctionCallOutput | CustomToolCallOutput
+_SAYING = frozenset({Message, Reasoning, ItemReference, Opaque})
+"""Items that have to do with no call."""
 
 
-def new_ones(items: Sequence[Item], past: Sequence[Item]) -> list[int]:
+def new_ones(items: Sequence[Item], past: Said) -> list[int]:
     """Indexes of the items that are no retelling, of the history or within the request."""
     retold = _repeated(items, past)
-    if not past:
-        return [index for index, again in enumerate(retold) if not again]
-    known = by_id(past)
-    retold = [
-        again or _is_same(item, known.get(id_of(item) or ""))
-        for item, again in zip(items, retold, strict=True)
-    ]
-    if True in retold:
+    known = past.by_id
+    for index, item in enumerate(items if known else ()):
+        id = id_of(item)
+        if id in known and not retold[index]:
+            retold[index] = _is_same(item, known[id])
+    if True not in retold:
+        return list(range(len(items)))
+    if past.items:
         last = len(retold) - 1 - retold[::-1].index(True)
-        said = {_wording(item) for item in past if isinstance(item, Message)}
+        words = {_wording(item) for item in past.items if isinstance(item, Message)}
         for index in range(last):
             item = items[index]
-            retold[index] = retold[index] or (isinstance(item, Message) and _wording(item) in said)
+            if isinstance(item, Message) and _wording(item) in words:
+                retold[index] = True
     return [index for index, again in enumerate(retold) if not again]
 
 
-def contradicting(items: Sequence[Item], past: Sequence[Item], kept: Sequence[int]) -> list[str]:
+def contradicting(items: Sequence[Item], past: Said, kept: Sequence[int]) -> list[str]:
     """The outputs among the dropped items that say something else than the one that counts, as
     ``input[i]``: a call has one output, and the caller must be told that this was not it."""
     told: dict[str, set[bytes]] = {}
-    for item in (*past, *(items[index] for index in kept)):
+    for item in (*_told(past, items), *(items[index] for index in kept)):
         if isinstance(item, OUTPUTS):
             told.setdefault(item.call_id, set()).add(_outcome(item))
     left = set(kept)
@@ -69,6 +74,12 @@ def contradicting(items: Sequence[Item], past: Sequence[Item], kept: Sequence[in
     ]
 
 
+def _told(past: Said, items: Iterable[Item]) -> list[Call | CallOutput]:
+    """The calls and outputs of the history with a ``call_id`` that is one of these items'."""
+    wanted = {item.call_id for item in items if isinstance(item, CALLS | OUTPUTS)}
+    return [told for call_id in wanted for told in past.told.get(call_id, ())]
+
+
 def _outcome(output: FunctionCallOutput | CustomToolCallOutput) -> bytes:
     """What an output says; one text part is the same as a string."""
     said = output.output
@@ -77,7 +88,7 @@ def _outcome(output: FunctionCallOutput | CustomToolCallOutput) -> bytes:
     return encode(said)
 
 
-def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
+def _repeated(items: Sequence[Item], past: Said) -> list[bool]:
     """For each item, whether it is the second telling of a call or an output.
 
     A call is told again if its ``call_id``, name and arguments are; an output if its call was
@@ -85,10 +96,9 @@ def _repeated(items: Sequence[Item], past: Sequence[Item]) -> list[bool]:
     the model did call twice.
     """
     again = [False] * len(items)
-    wanted = {item.call_id for item in items if isinstance(item, CALLS | OUTPUTS)}
-    if not wanted:
+    if _SAYING.issuperset(map(type, items)):
         return again
-    before = [i for i in past if isinstance(i, CALLS | OUTPUTS) and i.call_id in wanted]
+    before = _told(past, items)
     calls = {(i.call_id, _call_wording(i)) for i in before if isinstance(i, CALLS)}
     outcomes: dict[str, set[bytes]] = {i.call_id: set() for i in before if isinstance(i, OUTPUTS)}
     known = {i.call_id for i in before}
@@ -147,14 +157,3 @@ def _wording(message: Message) -> tuple[str, str]:
         return message.role, content
     texts = [getattr(part, "text", None) or encode(part).decode() for part in content]
     return message.role, "\n".join(texts)
-
-
-def id_of(item: Item) -> str | None:
-    """The item's id, if it has one."""
-    id = item.raw.get("id") if isinstance(item, Opaque) else item.id
-    return id if isinstance(id, str) else None
-
-
-def by_id(items: Sequence[Item]) -> dict[str, Item]:
-    """The items that have an id, by it; of several with the same one, the last."""
-    return {id: item for item in items if (id := id_of(item))}

@@ -18,7 +18,6 @@ cancelled response). What could not be stored ends as failed instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any, Literal
 
 import msgspec
@@ -31,9 +30,10 @@ from antiphon.runs.context import Context
 from antiphon.runs.demands import Demands
 from antiphon.runs.warden import Warden
 from antiphon.stream.compose import Composer
+from antiphon.stream.cuts import Cuts
 from antiphon.stream.deltas import Delta, Finish, Spent
 from antiphon.stream.gate import Gate
-from antiphon.stream.replay import TERMINAL_EVENT, Cuts
+from antiphon.stream.replay import TERMINAL_EVENT
 from antiphon.types.content import InputText
 from antiphon.types.events import Created, Event, InProgress
 from antiphon.types.items import Message, OutputMessage
@@ -65,33 +65,52 @@ class Done(Struct, frozen=True):
 Step = CallModel | Done
 
 
+_DONE = Done()
+
+
 class Run:
-    """Executes one context. ``attempts`` bounds the model calls a broken demand may cost."""
+    """Executes one context. ``attempts`` bounds the model calls a broken demand may cost.
+
+    Unless the turn is ``live`` nobody reads the events: they are counted, but not handed out,
+    and every method that returns events returns none.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_attempts",
+        "_composer",
+        "_gate",
+        "_spent",
+        "_step",
+        "_usage",
+        "_warden",
+        "context",
+        "cuts",
+    )
 
     def __init__(self, context: Context, *, attempts: int = 3) -> None:
+        turn = context.turn
+        response = context.response
         self.context = context
-        self.cuts = Cuts() if context.turn.live and context.response.store else None
-        self._gate = Gate(context.response)
+        self.cuts = Cuts() if turn.live and response.store else None
+        self._gate = Gate(response, read=turn.live, cuts=self.cuts)
         ids: ItemIds = context.ids
-        self._composer = Composer(
-            self._gate, ids, taken=set(context.call_ids), logprobs=context.turn.logprobs
-        )
+        self._composer = Composer(self._gate, ids, taken=context.call_ids, logprobs=turn.logprobs)
         self._attempts = attempts
         self._attempt = 1
-        self._step: Step = CallModel(context.turn)
+        self._step: Step = CallModel(turn)
         self._warden = Warden(context.demands)
-        self._final: Response | None = None
         self._spent: Spent | None = None
         self._usage: Usage | None = None
 
     @property
     def response(self) -> Response:
         """The live snapshot; final once ``over``."""
-        return self._final if self._final is not None else self._gate.response
+        return self._gate.response
 
     @property
     def over(self) -> bool:
-        return isinstance(self._step, Done)
+        return self._step is _DONE
 
     @property
     def events(self) -> int:
@@ -103,9 +122,10 @@ class Run:
 
     def begin(self) -> list[Event]:
         """The opening events, before any model call."""
-        self._gate.emit(Created(response=self.response))
-        self._gate.emit(InProgress(response=self.response))
-        return self._gate.take()
+        gate = self._gate
+        gate.tell(Created, gate.response)
+        gate.tell(InProgress, gate.response)
+        return gate.take()
 
     def demand(self, demands: Demands) -> None:
         """Other demands than the context's, before the first batch is fed."""
@@ -114,37 +134,48 @@ class Run:
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""
-        if self.over:
+        if self._step is _DONE:
             raise LocalProtocolError("a batch came after the end of the run")
+        kinds = set(map(type, deltas))
+        if kinds.isdisjoint(_CONTROL):
+            self._composer.feed(self._warden.admit(deltas, kinds))
+            return self._gate.take()
         finish: Finish | None = None
-        content: Sequence[Delta] = deltas
-        if not _CONTROL.isdisjoint(map(type, deltas)):
-            content = [delta for delta in deltas if type(delta) not in _CONTROL]
-            for delta in deltas:
-                if isinstance(delta, Spent):
-                    self._spent = delta
-                elif isinstance(delta, Finish):
-                    finish = delta
-        self._composer.feed(self._warden.admit(content))
-        if finish is not None:
-            self._finish(finish)
-        return self._taken()
+        content: list[Delta] = []
+        for delta in deltas:
+            if isinstance(delta, Spent):
+                self._spent = delta
+            elif isinstance(delta, Finish):
+                finish = delta
+            else:
+                content.append(delta)
+        admitted = self._warden.admit(content)
+        if finish is None:
+            self._composer.feed(admitted)
+        else:
+            self._finish(finish.reason, admitted)
+        return self._gate.take()
 
-    def _finish(self, finish: Finish) -> None:
+    def _finish(self, reason: str, admitted: Sequence[Delta]) -> None:
+        """The turn is over, ``admitted`` being what is still to be composed of it."""
         self._add_usage()
-        cut = finish.reason in ("length", "filter")
+        cut = reason in ("length", "filter")
         problem = None if cut else self._warden.verdict()
         if problem is not None:
+            self._composer.feed(admitted)
             self._again(problem)
             return
-        if self._warden.has_asides:
-            self._composer.phase = "commentary"
-        self._composer.feed(self._warden.release())
-        self._composer.close(cut=cut)
-        if finish.reason == "length":
-            self._end("incomplete", incomplete_details=_cut("max_output_tokens"))
-        elif finish.reason == "filter":
-            self._end("incomplete", incomplete_details=_cut("content_filter"))
+        released = self._warden.release()
+        if released:
+            self._composer.feed(admitted)
+            admitted = released
+            if self._warden.has_asides:
+                self._composer.phase = "commentary"
+        self._composer.finish(admitted, cut=cut)
+        if reason == "length":
+            self._end("incomplete", cut=_cut("max_output_tokens"))
+        elif reason == "filter":
+            self._end("incomplete", cut=_cut("content_filter"))
         else:
             self._end("completed", completed_at=self.context.clock() // 1000)
 
@@ -157,7 +188,7 @@ class Run:
             return
         left = self._budget_left()
         if left is not None and left < 1:
-            self._end("incomplete", incomplete_details=_cut("max_output_tokens"))
+            self._end("incomplete", cut=_cut("max_output_tokens"))
             return
         self._attempt += 1
         turn = self.context.turn
@@ -182,7 +213,7 @@ class Run:
         self._add_usage()
         self._composer.close(cut=True)
         self._end("failed", error=ResponseError(code=error.event_code, message=error.message))
-        return self._taken()
+        return self._gate.take()
 
     def cancel(self) -> list[Event]:
         """Close what is open and end as cancelled; no event of the API says so."""
@@ -191,60 +222,55 @@ class Run:
         self._add_usage()
         self._composer.close(cut=True)
         self._end("cancelled")
-        return self._taken()
+        return self._gate.take()
 
-    def _end(self, status: ResponseStatus, **fields: Any) -> None:
-        final = copy(self._gate.response)
+    def _end(
+        self,
+        status: ResponseStatus,
+        *,
+        error: ResponseError | None = None,
+        cut: IncompleteDetails | None = None,
+        completed_at: int | None = None,
+    ) -> None:
+        final = self._gate.response
         final.status = status
         final.usage = self._usage
-        for name, value in fields.items():
-            setattr(final, name, value)
-        self._final = final
-        self._step = Done()
+        final.error = error
+        final.incomplete_details = cut
+        final.completed_at = completed_at
+        self._step = _DONE
 
     def conclude(self, *, unstored: str | None = None) -> list[Event]:
         """The terminal event of a run that is over. ``unstored``: it had to be stored and could
         not be, in these words; then it has failed, whatever the model said."""
-        if self._final is None:
+        if self._step is not _DONE:
             raise LocalProtocolError("a run was concluded before it was over")
         if unstored is not None:
-            error = ResponseError(code="server_error", message=unstored)
-            self._end("failed", error=error, completed_at=None, incomplete_details=None)
-        terminal = TERMINAL_EVENT.get(self._final.status)
+            self._end("failed", error=ResponseError("server_error", unstored))
+        response = self._gate.response
+        terminal = TERMINAL_EVENT.get(response.status)
         if terminal is not None:
-            self._gate.emit(terminal(response=self._final))
+            self._gate.tell(terminal, response)
         return self._gate.take()
-
-    def _taken(self) -> list[Event]:
-        events = self._gate.take()
-        if self.cuts is not None:
-            self.cuts.record(events, logprobs=self.context.turn.logprobs)
-        return events
 
     def _add_usage(self) -> None:
         spent, self._spent = self._spent, None
         if spent is None:
             return
+        read, written = spent.input_tokens, spent.output_tokens
+        cached, thought = spent.cached_tokens, spent.reasoning_tokens
         before = self._usage
-        if before is None:
-            before = Usage(
-                input_tokens=0,
-                output_tokens=0,
-                total_tokens=0,
-                input_tokens_details=InputTokensDetails(),
-                output_tokens_details=OutputTokensDetails(),
-            )
+        if before is not None:
+            read += before.input_tokens
+            written += before.output_tokens
+            cached += before.input_tokens_details.cached_tokens
+            thought += before.output_tokens_details.reasoning_tokens
         self._usage = Usage(
-            input_tokens=before.input_tokens + spent.input_tokens,
-            output_tokens=before.output_tokens + spent.output_tokens,
-            total_tokens=before.total_tokens + spent.input_tokens + spent.output_tokens,
-            input_tokens_details=InputTokensDetails(
-                cached_tokens=before.input_tokens_details.cached_tokens + spent.cached_tokens
-            ),
-            output_tokens_details=OutputTokensDetails(
-                reasoning_tokens=before.output_tokens_details.reasoning_tokens
-                + spent.reasoning_tokens
-            ),
+            read,
+            written,
+            read + written,
+            InputTokensDetails(cached),
+            OutputTokensDetails(thought),
         )
 
 

@@ -13,8 +13,9 @@ import msgspec
 from antiphon.errors import ClientError
 from antiphon.runs.echo import Flavour
 from antiphon.store.base import Responses, StoredResponse
+from antiphon.stream.cuts import unpacked
 from antiphon.stream.replay import replay as replayed
-from antiphon.stream.replay import unpacked
+from antiphon.stream.spelling import joined
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.items import OutputItem
@@ -23,6 +24,7 @@ from antiphon.types.response import Response
 
 _LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
+_CONTENT_FILTERS = b',"content_filters":[]}'
 
 
 def _missing(response_id: str) -> ClientError:
@@ -50,18 +52,30 @@ async def retrieve(
     flavour: Flavour = "openai",
 ) -> bytes:
     """The Response object as JSON; logprobs only if included. Raises ``ClientError`` 404."""
-    row = await _row(store, project, response_id)
-    response = msgspec.json.decode(row.head)
-    response["output"] = msgspec.Raw(row.output)
-    if _LOGPROBS not in include and b'"logprobs":' in row.output:
-        response["output"] = msgspec.json.decode(row.output)
-        for item in response["output"]:
-            _hide_logprobs(item)
-    if flavour == "azure":
-        response["content_filters"] = []
-    else:
-        response.pop("content_filters", None)
-    return encode(response)
+    found = await store.load_object(project, response_id)
+    if found is None:
+        raise _missing(response_id)
+    head, output = found
+    if b'"logprobs":' in output and _LOGPROBS not in include:
+        output = _without_logprobs(output)
+    return joined(_flavoured(head, flavour), output)
+
+
+def _flavoured(head: bytes, flavour: Flavour) -> bytes:
+    """The head for this reader: ``content_filters``, its last field, is Azure's alone."""
+    asked_by_azure = head.endswith(_CONTENT_FILTERS)
+    if asked_by_azure == (flavour == "azure"):
+        return head
+    if asked_by_azure:
+        return head[: -len(_CONTENT_FILTERS)] + b"}"
+    return head[:-1] + _CONTENT_FILTERS
+
+
+def _without_logprobs(output: bytes) -> bytes:
+    items = msgspec.json.decode(output)
+    for item in items:
+        _hide_logprobs(item)
+    return encode(items)
 
 
 async def replay(

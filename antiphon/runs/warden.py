@@ -14,16 +14,44 @@ is ``muted``, only its calls count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from antiphon.runs.demands import Demands
-from antiphon.stream.deltas import CallArguments, CallStart, Declined, Delta, Text, Thought
+from antiphon.stream.deltas import (
+    Annotated,
+    CallArguments,
+    CallStart,
+    Declined,
+    Delta,
+    Text,
+    Thought,
+)
 
-_TEXT = frozenset({Text})
+_FREE = {
+    (text, thoughts): frozenset[type[Any]](
+        {Annotated} | ({Text} if text else set()) | ({Thought} if thoughts else set())
+    )
+    for text in (False, True)
+    for thoughts in (False, True)
+}
+"""The kinds of deltas nothing has to be known of, by whether text and thoughts pass."""
 
 
 class Warden:
     """Judges one turn. ``admit`` each batch, then ``verdict``, then ``release``."""
+
+    __slots__ = (
+        "_accepted",
+        "_declined",
+        "_demands",
+        "_foreign",
+        "_free",
+        "_held",
+        "_holding",
+        "_muted",
+        "_wrote",
+    )
 
     def __init__(self, demands: Demands, *, muted: bool = False) -> None:
         self._demands = demands
@@ -34,13 +62,18 @@ class Warden:
         self._foreign = ""
         self._wrote = False
         self._declined = False
-        self._strips = demands.text is not None
-        self._text_passes = not (muted or self._strips)
+        self._free = _FREE[
+            not (muted or demands.text is not None), not (muted or demands.no_thoughts)
+        ]
 
-    def admit(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
-        """The part of a batch that may be composed now (``Spent`` and ``Finish`` excluded)."""
-        if self._text_passes and not self._holding and _TEXT.issuperset(map(type, deltas)):
-            self._wrote = self._wrote or any(delta.text for delta in cast("Sequence[Text]", deltas))
+    def admit(
+        self, deltas: Sequence[Delta], kinds: AbstractSet[type[Any]] | None = None
+    ) -> Sequence[Delta]:
+        """The part of a batch that may be composed now (``Spent`` and ``Finish`` excluded).
+        ``kinds``: the types among them, where they are known."""
+        if not self._holding and (kinds or set(map(type, deltas))) <= self._free:
+            if not self._wrote:
+                self._wrote = any(isinstance(d, Text) and d.text for d in deltas)
             return deltas
         passed: list[Delta] = []
         for delta in deltas:
@@ -74,7 +107,7 @@ class Warden:
 
     def _must_wait(self, delta: Delta) -> bool:
         if isinstance(delta, Text):
-            return self._strips
+            return self._demands.text is not None
         # Any call, also of a tool nobody checks: had it been composed, then a broken call after
         # it would make the model call both again.
         return isinstance(delta, CallStart) and bool(self._demands.arguments)

@@ -68,7 +68,6 @@ class Front:
         self._deps = deps
         self._router = router
         self._literal = literal
-        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -81,15 +80,15 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = scope[_EXCHANGE] = Exchange(self._deps, scope, receive, send)
-        exchange.crowded = self._under_way >= self._deps.settings.requests_max
-        self._under_way += 1
+        exchange.crowded = self._deps.crowded()
+        self._deps.under_way.count += 1
         left = False
         try:
             await self._route(exchange, scope, receive, send)
         except CallerLeft:
             left = True
         finally:
-            self._under_way -= 1
+            self._deps.under_way.leave()
             self._deps.observe(exchange.finished(left=left))
             del scope[_EXCHANGE]  # a cycle: every request would wait for the garbage collector
 

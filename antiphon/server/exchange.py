@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -49,6 +49,26 @@ class Settings(Protocol):
     def requests_max(self) -> int: ...
 
 
+class UnderWay:
+    """The requests being answered: how many, and when there are none any more."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._none = asyncio.Event()
+
+    def leave(self) -> None:
+        """One of them was answered."""
+        self.count -= 1
+        if not self.count:
+            self._none.set()
+
+    async def drained(self) -> None:
+        """Returns when there are none."""
+        self._none.clear()
+        if self.count:
+            await self._none.wait()
+
+
 async def always_ready() -> Mapping[str, str]:
     """No problems."""
     return {}
@@ -75,6 +95,11 @@ class Deps:
     metrics: Callable[[], tuple[bytes, str]] | None = None
     seconds: Callable[[], float] = time.perf_counter
     random: Callable[[int], bytes] = os.urandom
+    under_way: UnderWay = field(default_factory=UnderWay)
+
+    def crowded(self) -> bool:
+        """Whether as many requests are being answered as the operator allows."""
+        return self.under_way.count >= self.settings.requests_max
 
 
 class Exchange:
@@ -110,7 +135,7 @@ class Exchange:
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope.get("method", "GET")
-        self.request_id = _sane(self.headers.get(b"x-request-id", b"")) or deps.ids.mint("req")
+        self.request_id = sane(self.headers.get(b"x-request-id", b"")) or deps.ids.mint("req")
         self.flavour: Flavour = (scope.get("state") or {}).get("flavour", "openai")
         self.route = UNROUTED
         self.project = ""
@@ -246,7 +271,7 @@ class Exchange:
             raise CallerLeft from None
 
 
-def _sane(request_id: bytes) -> str:
+def sane(request_id: bytes) -> str:
     """The caller's own request id if it may be repeated in a header and a log, else empty."""
-    sane = 0 < len(request_id) <= REQUEST_ID_MAX and all(0x20 < byte < 0x7F for byte in request_id)
-    return request_id.decode() if sane else ""
+    good = 0 < len(request_id) <= REQUEST_ID_MAX and all(0x20 < byte < 0x7F for byte in request_id)
+    return request_id.decode() if good else ""

@@ -12,10 +12,12 @@ readable to living descendants as history only, and are erased with the last of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+
+from antiphon.errors import RemoteError
 
 
 class StoredResponse(Struct, kw_only=True):
@@ -48,8 +50,22 @@ class Past(Struct, frozen=True):
     output: bytes
 
 
+Settled = Callable[[RemoteError | None], None]
+"""Called once, from the loop, when a row is durable (None) or cannot be stored."""
+
+
 class Responses(Protocol):
-    """Stored responses of all projects."""
+    """Stored responses of all projects.
+
+    ``local``: reading never waits, so the coroutines of ``load``, ``load_object``, ``history`` and
+    ``context`` end without being suspended once.
+    """
+
+    local: bool
+
+    def put(self, row: StoredResponse, settled: Settled) -> None:
+        """``save`` without waiting: queue the row, say later how it went. Never raises, and never
+        calls ``settled`` before it has returned."""
 
     async def save(self, row: StoredResponse) -> None:
         """Insert; returns after the commit is on the disk. Raises ``RemoteError`` on failure.
@@ -61,9 +77,17 @@ class Responses(Protocol):
     async def load(self, project: str, response_id: str) -> StoredResponse | None:
         """The row, or None if it is missing, deleted, expired or another project's."""
 
+    async def load_object(self, project: str, response_id: str) -> tuple[bytes, bytes] | None:
+        """``head`` and ``output`` of what ``load`` would give: all there is to the object."""
+
     async def history(self, project: str, response_id: str) -> Sequence[Past] | None:
         """The contributions of the response and all its ancestors, oldest first (its own is
         last), or None under the same conditions as ``load``."""
+
+    async def context(self, project: str, response_id: str) -> Sequence[bytes] | None:
+        """What ``history`` tells, for a model and not for a list: JSON arrays of items which,
+        joined, are everything said up to and including this response, oldest first. Fewer and
+        larger pieces than ``history`` has where turns were packed. None as for ``load``."""
 
     async def delete(self, project: str, response_id: str) -> bool:
         """Make it a tombstone; False if ``load`` would have said None."""

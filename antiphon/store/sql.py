@@ -2,7 +2,7 @@
 
 Parameters are written ``$1``, ``$2`` …; times are integers (ms), flags are 0/1, JSON is text no
 statement looks into (but ``lineage``, which the dialect unfolds). Nothing here is built from
-values. What the columns mean is told in ``migrations/0001_responses.sql``.
+values. What the columns mean is told in ``migrations/``.
 
 A history is a list of segments, root first: ``[[chain, up to position], …]``. The last segment
 is the response's own chain, the ones before it are that chain's ``lineage``.
@@ -79,6 +79,24 @@ WHERE r.project = $1 AND r.id = $2
 """
 """Where a parent stands (living or not), and whether its chain already goes on after it."""
 
+SIZE_OF_BLOCK = """
+SELECT sum(coalesce(length(input), 0) + coalesce(length(output), 0)) FROM responses
+WHERE number = $1 AND $2 = 0 OR chain = $1 AND position BETWEEN $2 AND $3 AND position > 0
+"""
+"""Bytes of the items of the turns $2 to $3 of chain $1."""
+
+LOAD_BLOCK = """
+SELECT position, input, output FROM responses
+WHERE number = $1 AND $2 = 0 OR chain = $1 AND position BETWEEN $2 AND $3 AND position > 0
+ORDER BY position
+"""
+"""These turns, in order."""
+
+SAVE_PACK = """
+INSERT INTO packs (chain, block, items) VALUES ($1, $2, $3)
+"""
+"""The items of one block of a chain (``packs.py``)."""
+
 LAST_NUMBER = """
 SELECT coalesce(max(number), 0) FROM responses
 """
@@ -93,6 +111,12 @@ FROM responses
 WHERE project = $1 AND id = $2 AND gone = 0 AND (due_at IS NULL OR due_at > $3)
 """
 """The fields of a StoredResponse in its order; $3 is now."""
+
+LOAD_OBJECT = """
+SELECT head, output FROM responses
+WHERE project = $1 AND id = $2 AND gone = 0 AND (due_at IS NULL OR due_at > $3)
+"""
+"""What is shown of a response that is retrieved."""
 
 FIND_TURN = """
 SELECT r.number, r.chain, r.position, (SELECT c.lineage FROM chains c WHERE c.chain = r.chain),
@@ -116,6 +140,35 @@ WHERE r.chain = s.chain AND r.position > 0 AND r.position <= s.upto
 """
 """All turns of the segments in $1, in no promised order; the last column says if the turn is
 deleted or expired at $2. One range scan per segment."""
+
+LOAD_CONTEXT = """
+WITH RECURSIVE blocks (place, chain, upto, block, first, last) AS (
+    SELECT place, chain, upto, 0, 0, $2 - 1 FROM {segments} s
+    UNION ALL
+    SELECT place, chain, upto, block + 1, first + $2, last + $2 FROM blocks WHERE last < upto
+),
+sought (place, chain, first, last, pack) AS (
+    SELECT place, chain, first, CASE WHEN last < upto THEN last ELSE upto END,
+           (SELECT p.number FROM packs p
+            WHERE p.chain = b.chain AND p.block = b.block AND b.last <= b.upto)
+    FROM blocks b
+)
+SELECT s.place, s.first, p.items, NULL
+FROM sought s CROSS JOIN packs p
+WHERE p.number = s.pack
+UNION ALL
+SELECT s.place, 0, r.input, r.output
+FROM sought s CROSS JOIN responses r
+WHERE s.pack IS NULL AND s.first = 0 AND r.number = s.chain
+UNION ALL
+SELECT s.place, r.position, r.input, r.output
+FROM sought s CROSS JOIN responses r
+WHERE s.pack IS NULL AND r.chain = s.chain AND r.position >= s.first AND r.position <= s.last
+  AND r.position > 0
+"""
+"""The items of all turns of the segments in $1, in no promised order: a pack where there is one
+for a whole block of $2 turns (then the last column is NULL), the turns themselves elsewhere.
+(SQLite scans from the lower bound that is named first.)"""
 
 
 # --- forgetting -----------------------------------------------------------------------------
@@ -147,6 +200,11 @@ SET gone = 2, head = NULL, cuts = NULL, input = NULL, output = NULL, parent = NU
 WHERE number = $1
 """
 """Tombstone that says nothing any more. The row stays: a child being made may still join it."""
+
+ERASE_PACK = """
+DELETE FROM packs WHERE chain = $1 AND block = $2
+"""
+"""Goes as soon as one of its turns is blanked or erased."""
 
 PARK_TURN = """
 UPDATE responses SET due_at = NULL WHERE number = $1

@@ -1,10 +1,10 @@
 """The store in one SQLite file, for one process.
 
-Why a saved row is durable. Everything that is written goes through one queue. What is queued when
-the loop comes round becomes one transaction, executed in the loop (microseconds a row), in WAL
-mode with ``synchronous=NORMAL``: COMMIT appends to the WAL and does not wait for the disk. Then a
-helper thread flushes the WAL (``sqlite_file.flush``), and only after that do the callers return.
-The order is commit → flush → return, and no transaction runs while a flush does, so every flush
+Why a saved row is durable. Everything that is written goes through one queue (``commits.py``).
+Each batch is one transaction, executed in the loop (microseconds a row), in WAL mode with
+``synchronous=NORMAL``: COMMIT appends to the WAL and does not wait for the disk. Then a helper
+thread flushes the WAL (``sqlite_file.flush``), and only after that are the callers told. The
+order is commit → flush → settle, and no transaction runs while a flush does, so every flush
 covers all that was committed. What queues up meanwhile is the next batch.
 
 The WAL is moved into the database by the same helper thread, between two batches, on a connection
@@ -27,17 +27,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import apsw
-from msgspec import Struct
 
 from antiphon.errors import RemoteError
 from antiphon.ids import now_ms
-from antiphon.observe import Broke, Observe, StoreCommitted, nobody
-from antiphon.store import sql
-from antiphon.store.base import Past, StoredResponse
+from antiphon.observe import Observe, nobody
+from antiphon.store import packs, sql
+from antiphon.store.base import Past, Settled, StoredResponse
+from antiphon.store.commits import BATCH_BYTES_MAX, Change, Commits, Write
+from antiphon.store.packs import PACK_BYTES_MAX, block_of, completes_block, joined_arrays
 from antiphon.store.sqlite_file import DatabaseFile, DatabasePath, failed, flush, translated
 from antiphon.store.tree import Parent, Seats, segments
 
@@ -46,10 +46,6 @@ Value = int | float | bytes | str | None
 
 GRACE_MS = 3_600_000
 """How long a tombstone's row stays at least: a child made from it before may still be running."""
-
-BATCH_ROWS_MAX = 128
-BATCH_BYTES_MAX = 1 << 20
-"""One transaction's size: what bounds the time the loop stands still (a larger row goes alone)."""
 
 SWEEP_ROWS_PER_COMMIT = 32
 
@@ -61,8 +57,14 @@ _SAVE_RESPONSE = _render(sql.SAVE_RESPONSE)
 _SAVE_FORK = _render(sql.SAVE_FORK)
 _FIND_PARENT = _render(sql.FIND_PARENT)
 _LOAD_RESPONSE = _render(sql.LOAD_RESPONSE)
+_LOAD_OBJECT = _render(sql.LOAD_OBJECT)
 _FIND_TURN = _render(sql.FIND_TURN)
 _LOAD_PAST = _render(sql.LOAD_PAST)
+_LOAD_CONTEXT = _render(sql.LOAD_CONTEXT)
+_SIZE_OF_BLOCK = _render(sql.SIZE_OF_BLOCK)
+_LOAD_BLOCK = _render(sql.LOAD_BLOCK)
+_SAVE_PACK = _render(sql.SAVE_PACK)
+_ERASE_PACK = _render(sql.ERASE_PACK)
 _USE_OF_TURN = _render(sql.USE_OF_TURN)
 _HOLD_TURN = _render(sql.HOLD_TURN)
 _BLANK_TURN = _render(sql.BLANK_TURN)
@@ -77,18 +79,11 @@ _LAST_NUMBER = _render(sql.LAST_NUMBER)
 _WRITE_PROBE = _render(sql.WRITE_PROBE)
 
 
-class _Write(Struct, eq=False):
-    """One queued write: a row, or a change to make inside the transaction. ``done`` gets the
-    change's result (None for a row) once it is durable."""
-
-    done: asyncio.Future[Any]
-    row: StoredResponse | None = None
-    change: Callable[[], Any] | None = None
-
-
 class SqliteStore:
     """``antiphon.store.base.Store`` on SQLite. ``path`` is the file, or ":memory:" (no disk, no
     helper thread, gone when closed). ``sync`` is what flushes a descriptor to the disk."""
+
+    local = True
 
     def __init__(
         self,
@@ -105,8 +100,7 @@ class SqliteStore:
         self._file: DatabaseFile | None = None
         self._refusal = "the store is not open"  # why no write is accepted, or ""
         self._doubt = ""  # why nothing more may be committed, or ""
-        self._queue: list[_Write] = []
-        self._drainer: asyncio.Task[None] | None = None
+        self._commits: Commits | None = None
         self._next_number = 1
 
     # --- the life of a store ---
@@ -115,15 +109,16 @@ class SqliteStore:
         """Take the file for this process, create or migrate it. Raises ``RemoteError`` if another
         process has it, if it is no database, or if a newer version wrote it."""
         self._file = DatabaseFile(self.path, now=self._clock(), sync=self._sync)
-        self._refusal = self._doubt = ""
         self._next_number = self._read(_LAST_NUMBER, ())[0][0] + 1
+        self._commits = Commits(self._file, self._transact, self._stop_writing, self._observe)
+        self._refusal = self._doubt = ""
 
     async def close(self) -> None:
         """Refuse new writes, finish the queued ones, fold the log into the database. May be
         called twice."""
         self._refusal = self._refusal or "the store is closed"
-        if self._drainer is not None:
-            await asyncio.wait([self._drainer])
+        if self._commits is not None:
+            await self._commits.idle()
         file, self._file = self._file, None
         if file is not None:
             file.close()
@@ -134,9 +129,18 @@ class SqliteStore:
 
     # --- responses ---
 
+    def put(self, row: StoredResponse, settled: Settled) -> None:
+        """As the port says."""
+        if self._commits is None or self._refusal:
+            asyncio.get_running_loop().call_soon(settled, failed(self._refusal))
+        else:
+            self._commits.put_row(row, settled)
+
     async def save(self, row: StoredResponse) -> None:
         """As the port says. A caller that is cancelled while waiting leaves the row queued."""
-        await self._enqueue(_Write(_future(), row=row))
+        done = _future()
+        self.put(row, partial(_resolve, done))
+        await done
 
     async def load(self, project: str, response_id: str) -> StoredResponse | None:
         found = self._read(_LOAD_RESPONSE, (project, response_id, self._clock()))
@@ -156,6 +160,10 @@ class SqliteStore:
             cuts=cuts,
         )
 
+    async def load_object(self, project: str, response_id: str) -> tuple[bytes, bytes] | None:
+        found = self._read(_LOAD_OBJECT, (project, response_id, self._clock()))
+        return found[0] if found else None
+
     async def history(self, project: str, response_id: str) -> Sequence[Past] | None:
         """As the port says: one query for a first turn, two for any other."""
         now = self._clock()
@@ -171,6 +179,19 @@ class SqliteStore:
             Past(id, bool(deleted), input or b"[]", output or b"[]")
             for _, _, id, input, output, deleted in rows
         ]
+
+    async def context(self, project: str, response_id: str) -> Sequence[bytes] | None:
+        """As the port says: one query for a first turn, two for any other."""
+        found = self._read(_FIND_TURN, (project, response_id, self._clock()))
+        if not found:
+            return None
+        number, chain, position, lineage, input, output = found[0]
+        if number == chain and lineage is None:
+            return [input, output]
+        way = segments(lineage, chain, position)
+        rows = self._read(_LOAD_CONTEXT, (way, packs.PACK_TURNS))
+        rows.sort(key=_by_place)
+        return [items for row in rows for items in row[2:] if items is not None]
 
     async def delete(self, project: str, response_id: str) -> bool:
         """As the port says. Nothing of it is left in the file's live pages when this returns,
@@ -209,68 +230,23 @@ class SqliteStore:
         except apsw.Error as error:
             raise translated(error, "read") from error
 
-    # --- the queue: what is queued together is committed and flushed together ---
-
-    async def _change(self, change: Callable[[], Any]) -> Any:
-        return await self._enqueue(_Write(_future(), change=change))
-
-    async def _enqueue(self, write: _Write) -> Any:
-        if self._refusal:
+    async def _change(self, change: Change) -> Any:
+        """Make a change in the next transaction; its result, once that is on the disk."""
+        if self._commits is None or self._refusal:
             raise failed(self._refusal)
-        self._queue.append(write)
-        if self._drainer is None or self._drainer.done():
-            self._drainer = asyncio.create_task(self._drain(), name="store-commits")
-        return await write.done
+        done = _future()
+        self._commits.put_change(change, partial(_resolve, done))
+        return await done
 
-    async def _drain(self) -> None:
-        try:
-            while self._queue:
-                count = _batch_size(self._queue)
-                batch, self._queue = self._queue[:count], self._queue[count:]
-                await self._commit(batch)
-                await self._checkpoint()
-        finally:  # cancelled, or an observer raised: nobody may wait for ever
-            left, self._queue = self._queue, []
-            _settle(left, failed("the store was stopped before it could write"))
-
-    async def _commit(self, batch: list[_Write]) -> None:
-        started = perf_counter()
-        outcome: list[Any] | RemoteError = failed("the store was stopped while it was writing")
-        try:
-            results = self._transact(batch)
-            await self._flush()
-            outcome = results
-        except RemoteError as error:
-            outcome = error
-        finally:
-            rows = _settle(batch, outcome)
-        if rows:
-            self._observe(StoreCommitted(rows=rows, seconds=perf_counter() - started))
-
-    async def _flush(self) -> None:
-        assert self._file is not None
-        try:
-            await self._file.flush()
-        except OSError as error:
-            self._stop_writing()
-            raise failed(self._doubt) from error
-
-    def _stop_writing(self) -> None:
+    def _stop_writing(self) -> str:
         self._doubt = "the disk failed while responses were being stored: check it, restart"
         if self._file is not None:
             self._file.distrust_log()
-
-    async def _checkpoint(self) -> None:
-        if self._doubt or self._file is None:
-            return
-        try:
-            await self._file.checkpoint_if_due()
-        except RemoteError as error:
-            self._observe(Broke(where="store", error=error))
+        return self._doubt
 
     # --- one transaction ---
 
-    def _transact(self, batch: list[_Write]) -> list[Any]:
+    def _transact(self, batch: Sequence[Write]) -> list[Any]:
         """Commit the batch. The result of each, in order: a ``RemoteError`` for one that is
         impossible in itself, which does not keep the others from being committed."""
         if self._doubt:
@@ -299,27 +275,35 @@ class SqliteStore:
         except apsw.Error:
             self._stop_writing()
 
-    def _apply(self, batch: list[_Write]) -> list[Any]:
-        self._insert([write.row for write in batch if write.row is not None])
-        return [None if write.change is None else write.change() for write in batch]
+    def _apply(self, batch: Sequence[Write]) -> list[Any]:
+        rows = [row for row, _, _ in batch if row is not None]
+        first, self._next_number = self._next_number, self._next_number + len(rows)
+        if any(row.parent is not None for row in rows):
+            self._insert_turns(first, rows)
+        elif rows:
+            values = [_values(number, row, number, 0) for number, row in enumerate(rows, first)]
+            self._db.executemany(_SAVE_RESPONSE, values)
+        if len(rows) == len(batch):
+            return [None] * len(rows)
+        return [None if change is None else change() for _, change, _ in batch]
 
-    def _apply_alone(self, write: _Write) -> Any:
+    def _apply_alone(self, write: Write) -> Any:
         db = self._db
         db.execute("SAVEPOINT alone")
         try:
             (result,) = self._apply([write])
         except _ROW_ERRORS as error:
             db.execute("ROLLBACK TO alone")
-            result = _impossible(write, error)
+            result = _impossible(write[0], error)
         db.execute("RELEASE alone")
         return result
 
-    def _insert(self, rows: list[StoredResponse]) -> None:
+    def _insert_turns(self, first: int, rows: list[StoredResponse]) -> None:
+        """The rows numbered from ``first`` on, some of which continue others."""
         seats = Seats()
         values: list[tuple[Value, ...]] = []
-        for row in rows:
-            number = self._next_number
-            self._next_number += 1
+        full: list[tuple[int, int]] = []
+        for number, row in enumerate(rows, first):
             parent = None
             if row.parent is not None:
                 parent = seats.parent(row.project, row.parent)
@@ -329,11 +313,20 @@ class SqliteStore:
                 above = place.forked_from
                 fork = (number, row.project, above.chain, above.position, place.lineage)
                 self._db.execute(_SAVE_FORK, fork)
-            key = (number, row.project, row.id, place.chain, place.position, row.parent)
-            state = (row.created_at, row.expires_at, row.status)
-            values.append((*key, *state, row.head, row.input, row.output, row.cuts))
-        if values:
-            self._db.executemany(_SAVE_RESPONSE, values)
+            values.append(_values(number, row, place.chain, place.position))
+            if completes_block(place.position):
+                full.append((place.chain, block_of(place.position)))
+        self._db.executemany(_SAVE_RESPONSE, values)
+        for chain, block in full:
+            self._pack(chain, block)
+
+    def _pack(self, chain: int, block: int) -> None:
+        """Join what the turns of a block hold, now that all of them are there."""
+        turns = (chain, block * packs.PACK_TURNS, (block + 1) * packs.PACK_TURNS - 1)
+        if self._rows(_SIZE_OF_BLOCK, turns)[0][0] <= PACK_BYTES_MAX:
+            rows = self._rows(_LOAD_BLOCK, turns)
+            items = joined_arrays(array for row in rows for array in row[1:])
+            self._db.execute(_SAVE_PACK, (chain, block, items))
 
     def _find_parent(self, project: str, response_id: str) -> Parent | None:
         found = self._rows(_FIND_PARENT, (project, response_id))
@@ -353,8 +346,7 @@ class SqliteStore:
         if self._use(chain, position) == 2:
             self._db.execute(_HOLD_TURN, (number, None))
         else:
-            self._db.execute(_BLANK_TURN, (number, now + GRACE_MS))
-            self._wake_parent(chain, position, now)
+            self._blank(number, chain, position, now)
         return True
 
     def _sweep(self, now: int, limit: int) -> tuple[int, int]:
@@ -378,13 +370,18 @@ class SqliteStore:
         if use == 2 or (use == 1 and gone == sql.BLANK):
             self._db.execute(_PARK_TURN, (number,))
         elif gone == sql.HELD:
-            self._db.execute(_BLANK_TURN, (number, now + GRACE_MS))
-            self._wake_parent(chain, position, now)
+            self._blank(number, chain, position, now)
         else:
             self._wake_parent(chain, position, now)
             self._db.execute(_ERASE_TURN, (number,))
+            self._db.execute(_ERASE_PACK, (chain, block_of(position)))
             if position == 0:
                 self._db.execute(_ERASE_FORK, (chain,))
+
+    def _blank(self, number: int, chain: int, position: int, now: int) -> None:
+        self._db.execute(_BLANK_TURN, (number, now + GRACE_MS))
+        self._db.execute(_ERASE_PACK, (chain, block_of(position)))
+        self._wake_parent(chain, position, now)
 
     def _use(self, chain: int, position: int) -> int:
         use: int = self._rows(_USE_OF_TURN, (chain, position))[0][0]
@@ -411,39 +408,40 @@ def _future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
 
 
+def _values(number: int, row: StoredResponse, chain: int, position: int) -> tuple[Value, ...]:
+    """The parameters of SAVE_RESPONSE."""
+    return (
+        number,
+        row.project,
+        row.id,
+        chain,
+        position,
+        row.parent,
+        row.created_at,
+        row.expires_at,
+        row.status,
+        row.head,
+        row.input,
+        row.output,
+        row.cuts,
+    )
+
+
 def _by_place(row: tuple[int, int]) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _batch_size(queue: list[_Write]) -> int:
-    size = 0
-    for count, write in enumerate(queue[:BATCH_ROWS_MAX]):
-        row = write.row
-        if row is not None:
-            size += len(row.head) + len(row.input) + len(row.output)
-        if size > BATCH_BYTES_MAX:
-            return max(count, 1)
-    return min(len(queue), BATCH_ROWS_MAX)
+def _resolve(done: asyncio.Future[Any], outcome: Any) -> None:
+    if done.done():  # its caller was cancelled
+        return
+    if isinstance(outcome, RemoteError):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
 
 
-def _settle(batch: list[_Write], outcome: list[Any] | RemoteError) -> int:
-    """Wake those who wait; how many rows were stored."""
-    rows = 0
-    for index, write in enumerate(batch):
-        result = outcome if isinstance(outcome, RemoteError) else outcome[index]
-        refused = isinstance(result, RemoteError)
-        rows += write.row is not None and not refused
-        if write.done.done():  # its caller was cancelled
-            continue
-        if refused:  # an exception of its own for each: they collect traces
-            write.done.set_exception(failed(result.message, retryable=result.retryable))
-        else:
-            write.done.set_result(result)
-    return rows
-
-
-def _impossible(write: _Write, error: Exception) -> RemoteError:
-    name = "this change" if write.row is None else f"response {write.row.id!r}"
+def _impossible(row: StoredResponse | None, error: Exception) -> RemoteError:
+    name = "this change" if row is None else f"response {row.id!r}"
     if isinstance(error, apsw.ConstraintError):
         return failed(f"{name} cannot be stored: its id is already taken")
     return failed(f"{name} cannot be stored: its content does not fit a row")

@@ -15,12 +15,19 @@ open. Three cases need care:
   live one is already a complete JSON object, it is closed and the later one goes live.
 * A completed turn never ends in a dangling reasoning item or in nothing at all: an empty
   message closes it, so that a reader always finds an answer where the API promises one.
+
+What comes in runs is composed in runs: a batch is cut where the kind of its deltas changes, and
+a run of pieces of one part passes the gate in one step. A turn that comes as a whole and is
+nothing but text passes it as a whole.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from antiphon.errors import RemoteError
@@ -67,6 +74,7 @@ from antiphon.types.items import (
 
 CALL_ID_LENGTH_MAX = 64
 
+_index_of = attrgetter("index")
 _ITEM_OF_PART = {"output_text": "message", "refusal": "message", "reasoning_text": "reasoning"}
 
 
@@ -89,13 +97,38 @@ class Composer:
     message opened while it is set.
     """
 
+    __slots__ = (
+        "_blank",
+        "_call_id",
+        "_call_ids",
+        "_calls",
+        "_gate",
+        "_ids",
+        "_index",
+        "_item",
+        "_item_id",
+        "_live",
+        "_logprobs",
+        "_part",
+        "_part_index",
+        "_parts",
+        "_queue",
+        "_taken",
+        "phase",
+    )
+
     def __init__(
-        self, gate: Gate, ids: ItemIds, *, taken: set[str] | None = None, logprobs: bool = False
+        self,
+        gate: Gate,
+        ids: ItemIds,
+        *,
+        taken: AbstractSet[str] = frozenset(),
+        logprobs: bool = False,
     ) -> None:
         self._gate = gate
         self._ids = ids
         self.phase: Phase | UnsetType = UNSET
-        self._taken = taken if taken is not None else set()
+        self._taken = taken
         self._logprobs = logprobs
         self._index = -1
         self._item_id = ""
@@ -105,6 +138,7 @@ class Composer:
         self._parts: list[Any] = []
         self._blank: list[Text] = []
         self._calls: dict[int, _Call] = {}
+        self._call_ids: set[str] = set()
         self._queue: list[_Call] = []
         self._live: _Call | None = None
         self._call_id = ""
@@ -114,8 +148,28 @@ class Composer:
 
         Raises ``RemoteError`` for what no response can say.
         """
-        for delta in deltas:
-            _COMPOSE[type(delta)](self, delta)
+        if len(deltas) == 1:  # a paced stream: nearly all batches
+            _COMPOSE[type(deltas[0])](self, deltas)
+            return
+        for kind, run in groupby(deltas, type):
+            _COMPOSE[kind](self, list(run))
+
+    def finish(self, deltas: Sequence[Delta], *, cut: bool) -> None:
+        """Compose the last batch of a turn and close it."""
+        if deltas and not (self._item or self._blank or self._calls or self._logprobs):
+            texts = [delta.text for delta in deltas if type(delta) is Text]
+            if len(texts) == len(deltas) and (text := "".join(texts)):
+                self._index += 1
+                item = OutputMessage(
+                    self._ids.mint("msg"),
+                    "incomplete" if cut else "completed",
+                    [OutputText(text)],
+                    phase=self.phase,
+                )
+                self._gate.whole(item, [text for text in texts if text])
+                return
+        self.feed(deltas)
+        self.close(cut=cut)
 
     def close(self, *, cut: bool, answer: bool = True) -> None:
         """End the turn: close what is open, then the calls that waited.
@@ -138,100 +192,98 @@ class Composer:
         self._calls.clear()
         self._live = None
 
-    # -- one method per delta ---------------------------------------------------------------
+    # -- one method per kind of delta, for a run of them ---------------------------------------
 
-    def _text(self, delta: Text) -> None:
-        if not delta.text:
+    def _text(self, deltas: list[Text]) -> None:
+        if self._part == "output_text":
+            self._write(deltas)
             return
-        if self._part != "output_text":
-            if not delta.text.strip():
-                self._blank.append(delta)
-                return
+        self._blank += [delta for delta in deltas if delta.text]
+        if any(delta.text.strip() for delta in deltas):
             self._write_blank()
-            if self._part != "output_text":
-                self._open_part("output_text")
-        event = OutputTextDelta(
-            item_id=self._item_id,
-            output_index=self._index,
-            content_index=self._part_index,
-            delta=delta.text,
-        )
-        if self._logprobs and delta.logprobs:
-            event.logprobs = delta.logprobs
-        self._gate.emit(event)
 
     def _write_blank(self) -> None:
         waiting, self._blank = self._blank, []
         if waiting and self._part != "output_text":
             self._open_part("output_text")
-        for delta in waiting:
-            self._text(delta)
+        self._write(waiting)
 
-    def _thought(self, delta: Thought) -> None:
-        if not delta.text:
+    def _write(self, deltas: list[Text]) -> None:
+        """Text of the open part."""
+        if not self._logprobs:
+            self._pieces(OutputTextDelta, deltas)
             return
-        if self._part != "reasoning_text":
-            self._open_part("reasoning_text")
-        self._gate.emit(
-            ReasoningTextDelta(
-                item_id=self._item_id,
-                output_index=self._index,
-                content_index=self._part_index,
-                delta=delta.text,
-            )
-        )
+        for delta in deltas:
+            if delta.text:
+                self._gate.emit(
+                    OutputTextDelta(
+                        item_id=self._item_id,
+                        output_index=self._index,
+                        content_index=self._part_index,
+                        delta=delta.text,
+                        logprobs=delta.logprobs or [],
+                    )
+                )
 
-    def _declined(self, delta: Declined) -> None:
-        if not delta.text:
-            return
-        self._blank.clear()
-        if self._part != "refusal":
-            self._open_part("refusal")
-        self._gate.emit(
-            RefusalDelta(
-                item_id=self._item_id,
-                output_index=self._index,
-                content_index=self._part_index,
-                delta=delta.text,
-            )
-        )
+    def _thought(self, deltas: list[Thought]) -> None:
+        if any(delta.text for delta in deltas):
+            if self._part != "reasoning_text":
+                self._open_part("reasoning_text")
+            self._pieces(ReasoningTextDelta, deltas)
 
-    def _annotated(self, delta: Annotated) -> None:
+    def _declined(self, deltas: list[Declined]) -> None:
+        if any(delta.text for delta in deltas):
+            self._blank.clear()
+            if self._part != "refusal":
+                self._open_part("refusal")
+            self._pieces(RefusalDelta, deltas)
+
+    def _pieces(self, kind: type[Event], deltas: Sequence[Text | Thought | Declined]) -> None:
+        """Pieces of the open part."""
+        texts = [delta.text for delta in deltas if delta.text]
+        if texts:
+            self._gate.pieces(kind, self._item_id, self._index, self._part_index, texts)
+
+    def _annotated(self, deltas: list[Annotated]) -> None:
         if self._part != "output_text":
             return
         annotations = self._gate.open_item(self._index).annotations
-        self._gate.emit(
-            AnnotationAdded(
-                item_id=self._item_id,
-                output_index=self._index,
-                content_index=self._part_index,
-                annotation_index=len(annotations),
-                annotation=delta.annotation,
+        for delta in deltas:
+            self._gate.emit(
+                AnnotationAdded(
+                    item_id=self._item_id,
+                    output_index=self._index,
+                    content_index=self._part_index,
+                    annotation_index=len(annotations),
+                    annotation=delta.annotation,
+                )
             )
-        )
 
-    def _call_start(self, delta: CallStart) -> None:
+    def _call_start(self, deltas: list[CallStart]) -> None:
         self._blank.clear()
-        call = _Call(delta)
-        self._calls[delta.index] = call
-        if self._queue or (self._live is not None and not self._live_is_complete()):
-            self._queue.append(call)
-            return
-        self._close_item("completed")
-        self._open_call(call)
+        for delta in deltas:
+            call = _Call(delta)
+            self._calls[delta.index] = call
+            if self._queue or (self._live is not None and not self._live_is_complete()):
+                self._queue.append(call)
+            else:
+                self._close_item("completed")
+                self._open_call(call)
 
-    def _call_arguments(self, delta: CallArguments) -> None:
-        call = self._calls[delta.index]
-        if call is self._live:
-            if delta.text:
-                self._piece(call, delta.text)
-        elif not call.closed:
-            call.waiting.append(delta.text)
-        elif delta.text.strip():
-            raise RemoteError(
-                f"The model backend went on writing the call of '{call.start.name}' after its end.",
-                code="upstream_invalid_response",
-            )
+    def _call_arguments(self, deltas: list[CallArguments]) -> None:
+        for index, run in groupby(deltas, _index_of):
+            call = self._calls[index]
+            texts = [delta.text for delta in run]
+            if call is self._live:
+                self._write_call(call, texts)
+            elif not call.closed:
+                call.waiting += texts
+            elif any(text.strip() for text in texts):
+                raise RemoteError(
+                    f"The model backend went on writing the call of '{call.start.name}' after "
+                    "its end.",
+                    code="upstream_invalid_response",
+                )
 
     # -- items ------------------------------------------------------------------------------
 
@@ -343,15 +395,15 @@ class Composer:
         self._begin(kind, "fc" if start.kind == "function" else "ctc")
         self._live = call
         self._call_id = start.call_id
-        if not 0 < len(start.call_id) <= CALL_ID_LENGTH_MAX or start.call_id in self._taken:
+        if not 0 < len(start.call_id) <= CALL_ID_LENGTH_MAX or (
+            start.call_id in self._taken or start.call_id in self._call_ids
+        ):
             self._call_id = self._ids.mint("call")
-        self._taken.add(self._call_id)
+        self._call_ids.add(self._call_id)
         added = self._call_item("", "in_progress")
         self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
         waiting, call.waiting = call.waiting, []
-        for text in waiting:
-            if text:
-                self._piece(call, text)
+        self._write_call(call, waiting)
 
     def _call_item(self, text: str, status: Status) -> FunctionCall | CustomToolCall:
         assert self._live is not None
@@ -364,18 +416,21 @@ class Composer:
             call_id=self._call_id, name=name, input=text, id=self._item_id, status=status
         )
 
-    def _piece(self, call: _Call, text: str) -> None:
-        delta = (
-            FunctionCallArgumentsDelta
-            if call.start.kind == "function"
-            else CustomToolCallInputDelta
-        )
-        self._gate.emit(delta(item_id=self._item_id, output_index=self._index, delta=text))
+    def _write_call(self, call: _Call, texts: Sequence[str]) -> None:
+        """Arguments of the live call."""
+        texts = [text for text in texts if text]
+        if texts:
+            kind: type[Event] = (
+                FunctionCallArgumentsDelta
+                if call.start.kind == "function"
+                else CustomToolCallInputDelta
+            )
+            self._gate.pieces(kind, self._item_id, self._index, 0, texts)
 
     def _close_call(self, call: _Call, status: Status) -> FunctionCall | CustomToolCall:
         text = self._gate.open_item(self._index).text
         if not text.strip() and call.start.kind == "function" and status == "completed":
-            self._piece(call, "{}")
+            self._write_call(call, ["{}"])
             text += "{}"
         at: dict[str, Any] = {"item_id": self._item_id, "output_index": self._index}
         done: Event = (

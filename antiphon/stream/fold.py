@@ -70,11 +70,16 @@ class OpenItem:
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        """The pieces joined; once, because closing a part asks more than once."""
+        if len(self.pieces) != 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0]
 
 
 class Fold:
     """The response and its open items after the events applied so far."""
+
+    __slots__ = ("open", "response")
 
     def __init__(self, response: Response) -> None:
         self.response = response
@@ -127,12 +132,18 @@ class Fold:
         if self.open[event.output_index].text != text:
             raise LocalProtocolError(f"{type(event).__name__} does not repeat its deltas")
 
-    def _lifecycle(self, event: Lifecycle) -> None:
-        if event.response.id != self.response.id:
-            raise LocalProtocolError(f"an event carries response {event.response.id}")
+    def renew(self, response: Response) -> None:
+        """Take a newer snapshot: everything of it but its output, which is folded here."""
+        if response is self.response:
+            return
+        if response.id != self.response.id:
+            raise LocalProtocolError(f"an event carries response {response.id}")
         output = self.response.output
-        self.response = copy(event.response)
+        self.response = copy(response)
         self.response.output = output
+
+    def _lifecycle(self, event: Lifecycle) -> None:
+        self.renew(event.response)
 
 
 def fold(events: Iterable[Event]) -> Response:

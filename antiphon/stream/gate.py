@@ -1,21 +1,28 @@
-"""The one gate: every event of a response goes through ``Gate.emit``.
+"""The one gate: every event of a response goes through here.
 
 Rules. Nothing reaches a reader, a socket or the store that did not pass here. The gate checks
-the event against ``grammar.py``, gives it the next number, folds it into the snapshot and
-keeps it until it is taken; it never invents, drops or reorders one. An illegal event is our own
+what happens against ``grammar.py``, gives it the next number, folds it into the snapshot and
+keeps the event until it is taken; it never drops or reorders one. An illegal event is our own
 bug and raises ``LocalProtocolError`` before anything has changed.
+
+Three kinds of steps are so frequent that they are told instead of made, checked once, and only
+spelled as events if somebody will take them: a lifecycle event (``tell``), deltas that differ
+in nothing but their text (``pieces``), and a message that is there as a whole (``whole``).
 
 Numbers are dense from 0 and are never reused: they are the cursor of every later replay.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
 from antiphon.errors import LocalProtocolError
+from antiphon.stream.cuts import Cuts
 from antiphon.stream.fold import Fold, OpenItem
 from antiphon.stream.grammar import ITEMS, LIFE, NEW, OVER, PART_OF_DELTA, RUNNING
+from antiphon.stream.whole import EVENTS_AROUND_DELTAS, spelled
 from antiphon.types.events import (
     ContentPartDone,
     Event,
@@ -24,21 +31,28 @@ from antiphon.types.events import (
     OutputItemDone,
     PartEvent,
 )
+from antiphon.types.items import OutputMessage
 from antiphon.types.response import Response
+
+_LIFECYCLE = frozenset(Lifecycle.__subclasses__())
+_PART_EVENTS = frozenset(PartEvent.__subclasses__())
 
 
 class Gate:
     """Checks, numbers and folds the events of one response.
 
-    ``response`` is the live snapshot. ``number`` is the next sequence number, and so also how
-    many events have passed.
+    ``response`` is the live snapshot: the object given, which changes as events pass. ``number``
+    is the next sequence number, and so also how many events have passed. ``read`` False: nobody
+    takes the events, so none is kept. ``cuts`` gets to know every delta.
     """
 
-    __slots__ = ("_fold", "_passed", "_state", "number")
+    __slots__ = ("_cuts", "_fold", "_passed", "_read", "_state", "number")
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, *, read: bool = True, cuts: Cuts | None = None) -> None:
+        self._cuts = cuts
         self._fold = Fold(response)
         self._state = NEW
+        self._read = read
         self._passed: list[Event] = []
         self.number = 0
 
@@ -55,26 +69,105 @@ class Gate:
         """The open item at that index (for the composer, which closes it)."""
         return self._fold.open[output_index]
 
-    def emit(self, event: Event) -> None:
-        """Let one event pass: it gets its number and waits to be taken.
-
-        A lifecycle event gets a frozen copy of its snapshot here: what was emitted must not
-        change when the response goes on.
-        """
+    def emit(self, event: Any) -> None:
+        """Let one event pass: it gets its number and waits to be taken."""
         kind = type(event)
-        item = self._fold.open.get(getattr(event, "output_index", -1))
-        if item is not None:
+        if kind in _LIFECYCLE:
+            self.tell(kind, event.response)
+            return
+        item = self._fold.open.get(event.output_index)
+        if item is None:
+            self._begin(event)
+        else:
             state = ITEMS[item.type].get((item.state, kind))
             if state is None or self._state != RUNNING:
-                raise self._illegal(event, f"item {item.type} is {item.state}")
-            self._agree(event, item)
+                raise self._illegal(kind, f"item {item.type} is {item.state}")
+            if kind is not OutputItemDone:
+                self._agree(event, kind, item)
             self._fold.apply(event)
             item.state = state
-        else:
-            self._live(event)
+            if self._cuts is not None:
+                self._cuts.note(event)
         event.sequence_number = self.number
         self.number += 1
-        self._passed.append(event)
+        if self._read:
+            self._passed.append(event)
+
+    def tell(self, kind: type[Lifecycle], response: Response) -> None:
+        """An event of the response itself; ``response`` becomes the live snapshot.
+
+        The event gets a frozen copy: what was emitted must not change when the response goes
+        on. After the terminal event nothing changes any more.
+        """
+        state = LIFE.get((self._state, kind))
+        if state is None:
+            raise self._illegal(kind, f"response is {self._state}")
+        if state == OVER and self._fold.open:
+            raise self._illegal(kind, "an item is still open")
+        self._fold.renew(response)
+        self._state = state
+        if self._read:
+            if state != OVER:
+                response = copy(response)
+                response.output = list(response.output)
+            self._passed.append(kind(sequence_number=self.number, response=response))
+        self.number += 1
+
+    def pieces(
+        self, kind: type[Any], item_id: str, index: int, part: int, texts: Sequence[str]
+    ) -> None:
+        """Deltas of one class at one place, at least one; ``part`` is 0 in a call.
+
+        They differ in their number and text only, so what holds for one holds for all.
+        """
+        item = self._fold.open.get(index)
+        if (
+            item is None
+            or item.id != item_id
+            or item.parts != part
+            or item.part != PART_OF_DELTA.get(kind)
+            or ITEMS[item.type].get((item.state, kind)) != item.state
+            or self._state != RUNNING
+        ):
+            raise self._illegal(kind, f"part {part} of {item_id} is not open for it")
+        item.pieces += texts
+        if self._cuts is not None:
+            self._cuts.pieces(texts)
+        number = self.number
+        self.number = number + len(texts)
+        if not self._read:
+            return
+        passed = self._passed
+        if item.part is None:
+            for text in texts:
+                passed.append(
+                    kind(sequence_number=number, item_id=item_id, output_index=index, delta=text)
+                )
+                number += 1
+            return
+        for text in texts:
+            passed.append(
+                kind(
+                    sequence_number=number,
+                    item_id=item_id,
+                    output_index=index,
+                    content_index=part,
+                    delta=text,
+                )
+            )
+            number += 1
+
+    def whole(self, item: OutputMessage, texts: Sequence[str]) -> None:
+        """A message of one text part from its beginning to its end; ``texts`` are its deltas."""
+        index = len(self._fold.response.output)
+        if self._state != RUNNING or self._fold.open:
+            raise self._illegal(OutputItemAdded, f"response is {self._state}, or an item is open")
+        if self._read:
+            self._passed += spelled(item, texts, index, self.number)
+        self._fold.response.output.append(item)
+        if self._cuts is not None:
+            self._cuts.pieces(texts)
+        self.number += EVENTS_AROUND_DELTAS + len(texts)
 
     def take(self) -> list[Event]:
         """The events that passed since the last time. What passed is never lost: whoever fails
@@ -82,38 +175,28 @@ class Gate:
         passed, self._passed = self._passed, []
         return passed
 
-    def _live(self, event: Event) -> None:
-        """An event of the response itself, or the birth of an item."""
+    def _begin(self, event: Event) -> None:
+        """The birth of an item."""
         state = LIFE.get((self._state, type(event)))
         if state is None:
-            raise self._illegal(event, f"response is {self._state}")
-        if state == OVER and self._fold.open:
-            raise self._illegal(event, "an item is still open")
-        if isinstance(event, OutputItemAdded):
-            if event.item.__struct_config__.tag not in ITEMS:
-                raise self._illegal(event, "no grammar for this item")
-        elif isinstance(event, Lifecycle):
-            event.response = copy(event.response)
-            event.response.output = list(event.response.output)
+            raise self._illegal(type(event), f"response is {self._state}")
+        if isinstance(event, OutputItemAdded) and event.item.__struct_config__.tag not in ITEMS:
+            raise self._illegal(type(event), "no grammar for this item")
         self._fold.apply(event)
-        self._state = state
 
-    def _agree(self, event: Any, item: OpenItem) -> None:
+    def _agree(self, event: Any, kind: type[Event], item: OpenItem) -> None:
         """Ids, part numbers and part kinds must be those of the open item."""
-        kind = PART_OF_DELTA.get(type(event))  # asked first: nearly every event is a delta
-        if kind is None:
-            if isinstance(event, OutputItemDone):
-                return
-            if isinstance(event, ContentPartDone):
-                kind = str(event.part.__struct_config__.tag)
         if event.item_id != item.id:
-            raise self._illegal(event, f"open item is {item.id}")
-        if not isinstance(event, PartEvent):
+            raise self._illegal(kind, f"open item is {item.id}")
+        if kind not in _PART_EVENTS:
             return
         if event.content_index != item.parts:
-            raise self._illegal(event, f"open part is {item.parts}")
-        if kind is not None and kind != item.part:
-            raise self._illegal(event, f"open part is {item.part}")
+            raise self._illegal(kind, f"open part is {item.parts}")
+        part = PART_OF_DELTA.get(kind)
+        if kind is ContentPartDone:
+            part = event.part.__struct_config__.tag
+        if part is not None and part != item.part:
+            raise self._illegal(kind, f"open part is {item.part}")
 
-    def _illegal(self, event: Event, why: str) -> LocalProtocolError:
-        return LocalProtocolError(f"{type(event).__name__} is illegal: {why}")
+    def _illegal(self, kind: type[Event], why: str) -> LocalProtocolError:
+        return LocalProtocolError(f"{kind.__name__} is illegal: {why}")

@@ -4,22 +4,19 @@ Events are not stored: a finished response and the way its deltas were cut deter
 same composer and gate run over the same pieces with the recorded ids, so a replay has the same
 events with the same numbers as the original stream, for as long as the response is kept.
 
-``cuts`` is one small record per streamed response: the length of each delta in characters
-(0 stands for an annotation), in order, and the number of logprobs of each text delta where the
-response carries logprobs. A response that was not streamed has none; nobody saw its events, and
-its replay has one delta per part.
+A response that was not streamed has no record of cuts; nobody saw its events, and its replay has
+one delta per part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
-
-import msgspec
 
 from antiphon.errors import LocalProtocolError
 from antiphon.ids import ItemIds
 from antiphon.stream.compose import Composer
+from antiphon.stream.cuts import Cuts
 from antiphon.stream.deltas import (
     Annotated,
     CallArguments,
@@ -33,19 +30,13 @@ from antiphon.stream.gate import Gate
 from antiphon.types.base import UNSET, given
 from antiphon.types.content import OutputText, Refusal
 from antiphon.types.events import (
-    AnnotationAdded,
     Completed,
     Created,
-    CustomToolCallInputDelta,
     Event,
     Failed,
-    FunctionCallArgumentsDelta,
     Incomplete,
     InProgress,
     Lifecycle,
-    OutputTextDelta,
-    ReasoningTextDelta,
-    RefusalDelta,
 )
 from antiphon.types.items import CustomToolCall, FunctionCall, OutputItem, OutputMessage
 from antiphon.types.response import Response
@@ -56,43 +47,6 @@ TERMINAL_EVENT: dict[str, type[Lifecycle]] = {
     "failed": Failed,
 }
 """The last event by status. A cancelled response has none: its stream just ends."""
-
-_DELTAS = frozenset(
-    {
-        OutputTextDelta,
-        RefusalDelta,
-        ReasoningTextDelta,
-        FunctionCallArgumentsDelta,
-        CustomToolCallInputDelta,
-    }
-)
-
-
-class Cuts(msgspec.Struct, array_like=True):
-    """How the deltas of one stream were cut (see the module)."""
-
-    lengths: list[int] = []
-    logprobs: list[int] = []
-
-    def record(self, events: Iterable[Event], *, logprobs: bool = False) -> None:
-        """Note the deltas among ``events``; ``logprobs``: the response carries them."""
-        lengths = self.lengths
-        for event in events:
-            kind = type(event)
-            if kind in _DELTAS:
-                lengths.append(len(event.delta))  # type: ignore[attr-defined]
-                if logprobs and kind is OutputTextDelta:
-                    self.logprobs.append(len(event.logprobs))  # type: ignore[attr-defined]
-            elif kind is AnnotationAdded:
-                lengths.append(0)
-
-    def packed(self) -> bytes:
-        return msgspec.msgpack.encode(self)
-
-
-def unpacked(cuts: bytes | None) -> Cuts | None:
-    """The record as stored, opened."""
-    return None if cuts is None else msgspec.msgpack.decode(cuts, type=Cuts)
 
 
 def opening(response: Response) -> Response:

@@ -3,6 +3,9 @@
 No line holds content of a conversation or a key. That is why the message of an unexpected
 exception is shown at level debug only (it may quote what it choked on); its type and where it
 was raised are always there.
+
+JSON lines of levels info and debug are written together (``lines.py``); warnings, errors and
+what ``say`` says leave at once, after those that wait. Lines for people never wait.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO, assert_never
+from typing import Any, TextIO
 
 import msgspec
 
@@ -28,10 +31,11 @@ from antiphon.observe import (
     Swept,
     TurnFinished,
 )
+from antiphon.telemetry.lines import Lines
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-Render = Callable[[dict[str, Any]], str]
+Render = Callable[[dict[str, Any]], bytes]
 
 
 class Logs:
@@ -41,63 +45,104 @@ class Logs:
         self, settings: LogSettings, stream: TextIO, *, every_request: bool = False
     ) -> None:
         pretty = settings.format == "pretty" or (settings.format == "auto" and stream.isatty())
-        self._render = _pretty(colors=stream.isatty()) if pretty else _json
-        self._stream = stream
+        self._render = _pretty(colors=stream.isatty()) if pretty else msgspec.json.encode
+        self._lines = Lines(stream)
+        self._may_wait = not pretty
         self._level = _LEVELS[settings.level]
         self._debug = self._level <= _LEVELS["debug"]
         self._every_request = every_request
         self._now = _Clock()
+        self.hears = self._heard()
 
     def __call__(self, observation: Observation) -> None:
-        match observation:
-            case RequestFinished():
-                self._request(observation)
-            case ResponseFinished():
-                self.say("info", "response", _fields(observation))
-            case StoreCommitted():
-                if self._debug:
-                    self.say("debug", "store_commit", _fields(observation))
-            case TurnFinished():
-                if self._debug or observation.outcome != "ok":
-                    level = "debug" if observation.outcome == "ok" else "info"
-                    self.say(level, "turn", _fields(observation))
-            case Retried():
-                self.say("info", "retry", _fields(observation))
-            case Swept():
-                if observation.responses:
-                    self.say("info", "swept", _fields(observation))
-            case EngineChanged():
-                self.say("info", "engine", _fields(observation))
-            case Broke():
-                self._broke(observation)
-            case _:
-                assert_never(observation)
+        hearer = self.hears.get(type(observation))
+        if hearer is not None:
+            hearer(observation)
 
     def say(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
-        """Write one line, if ``level`` is shown at all."""
+        """Write one line at once, if ``level`` is shown at all."""
+        if _LEVELS[level] >= self._level:
+            self._lines.add_now(self._line(level, event, fields))
+
+    def flush(self) -> None:
+        """Write what still waits: for an end that leaves no time for anything else."""
+        self._lines.flush()
+
+    def _heard(self) -> Mapping[type[Observation], Callable[[Any], None]]:
+        """The kinds of records that may become a line at this level, and by what."""
+        heard: dict[type[Observation], Callable[[Any], None]] = {Broke: self._broke}
+        if self._level <= _LEVELS["warning"]:
+            heard[RequestFinished] = self._request
+        if self._level <= _LEVELS["info"]:
+            heard[ResponseFinished] = self._response
+            heard[TurnFinished] = self._turn
+            heard[Retried] = lambda seen: self._note("info", "retry", seen)
+            heard[Swept] = self._swept
+            heard[EngineChanged] = lambda seen: self._note("info", "engine", seen)
+        if self._debug:
+            heard[StoreCommitted] = lambda seen: self._note("debug", "store_commit", seen)
+        return heard
+
+    def _response(self, seen: ResponseFinished) -> None:
+        """The line every request pays for: as ``_note`` writes it, without going by a dict."""
+        if not self._may_wait:
+            return self._note("info", "response", seen)
+        first = seen.first_delta_seconds
+        line = _ResponseLine(
+            self._now(),
+            "info",
+            "response",
+            seen.response_id,
+            seen.project,
+            seen.model,
+            seen.status,
+            (seen.seconds * 10_000 + 0.5) // 1 / 10_000,  # round() takes four times as long
+            msgspec.UNSET if first is None else (first * 10_000 + 0.5) // 1 / 10_000,
+            seen.input_tokens,
+            seen.output_tokens,
+            seen.events,
+            seen.streamed,
+            seen.stored,
+        )
+        self._lines.add(_encode(line))
+
+    def _request(self, seen: RequestFinished) -> None:
+        if seen.status >= 500:
+            self.say("warning", "request", _fields(seen))
+        elif seen.status >= 400 or self._every_request:
+            self._note("info", "request", seen)
+        elif self._debug:
+            self._note("debug", "request", seen)
+
+    def _turn(self, seen: TurnFinished) -> None:
+        if seen.outcome != "ok":
+            self._note("info", "turn", seen)
+        elif self._debug:
+            self._note("debug", "turn", seen)
+
+    def _swept(self, seen: Swept) -> None:
+        if seen.responses:
+            self._note("info", "swept", seen)
+
+    def _broke(self, seen: Broke) -> None:
+        fields: dict[str, Any] = {"where": seen.where}
+        fields |= _exception(seen.error, message=self._debug)
+        if seen.response_id is not None:
+            fields["response_id"] = seen.response_id
+        self.say("error", "broke", fields)
+
+    def _note(self, level: str, event: str, seen: Observation) -> None:
+        """A line that may wait, if ``level`` is shown at all."""
         if _LEVELS[level] < self._level:
             return
-        line = {"timestamp": self._now(), "level": level, "event": event, **fields}
-        try:
-            self._stream.write(self._render(line) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass  # nobody reads the log any more (closed pipe): that must not end a response
+        line = self._line(level, event, _fields(seen))
+        if self._may_wait:
+            self._lines.add(line)
+        else:
+            self._lines.add_now(line)
 
-    def _request(self, observation: RequestFinished) -> None:
-        if observation.status >= 500:
-            self.say("warning", "request", _fields(observation))
-        elif observation.status >= 400 or self._every_request:
-            self.say("info", "request", _fields(observation))
-        elif self._debug:
-            self.say("debug", "request", _fields(observation))
-
-    def _broke(self, observation: Broke) -> None:
-        fields: dict[str, Any] = {"where": observation.where}
-        fields |= _exception(observation.error, message=self._debug)
-        if observation.response_id is not None:
-            fields["response_id"] = observation.response_id
-        self.say("error", "broke", fields)
+    def _line(self, level: str, event: str, fields: Mapping[str, Any]) -> bytes:
+        return self._render({"timestamp": self._now(), "level": level, "event": event, **fields})
 
     def adopt(self) -> logging.Handler:
         """Send warnings of the libraries (server, event loop, HTTP client) here as well.
@@ -107,6 +152,28 @@ class Logs:
         handler = _Adopted(self, message=self._debug)
         logging.getLogger().addHandler(handler)
         return handler
+
+
+class _ResponseLine(msgspec.Struct):
+    """The line of a ``ResponseFinished``; ``UNSET`` is left out."""
+
+    timestamp: str
+    level: str
+    event: str
+    response_id: str
+    project: str
+    model: str
+    status: str
+    seconds: float
+    first_delta_seconds: float | msgspec.UnsetType
+    input_tokens: int
+    output_tokens: int
+    events: int
+    streamed: bool
+    stored: bool
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class _Adopted(logging.Handler):
@@ -148,23 +215,25 @@ def _exception(error: BaseException, *, message: bool) -> dict[str, Any]:
     return fields
 
 
+_MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
+
+
 class _Clock:
     """Timestamps such as ``2026-01-31T23:59:59.123Z``; the date is written once a second."""
 
     def __init__(self) -> None:
-        self._second = -1
+        self._begins_ms = -1000
         self._written = ""
 
     def __call__(self) -> str:
-        second, milliseconds = divmod(now_ms(), 1000)
-        if second != self._second:
-            self._second = second
-            self._written = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._written}.{milliseconds:03d}Z"
-
-
-def _json(line: dict[str, Any]) -> str:
-    return msgspec.json.encode(line).decode()
+        now = now_ms()
+        milliseconds = now - self._begins_ms
+        if not 0 <= milliseconds < 1000:
+            milliseconds = now % 1000
+            self._begins_ms = now - milliseconds
+            second = datetime.fromtimestamp(now // 1000, UTC)
+            self._written = second.strftime("%Y-%m-%dT%H:%M:%S")
+        return self._written + _MILLISECONDS[milliseconds]
 
 
 def _pretty(*, colors: bool) -> Render:
@@ -172,4 +241,4 @@ def _pretty(*, colors: bool) -> Render:
     import structlog
 
     renderer = structlog.dev.ConsoleRenderer(colors=colors)
-    return lambda line: str(renderer(None, "", line))
+    return lambda line: str(renderer(None, "", line)).encode(errors="backslashreplace")

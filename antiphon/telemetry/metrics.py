@@ -1,15 +1,15 @@
 """Counters from observations, shown in the Prometheus text format.
 
-Counting is a dictionary lookup and an addition; the Prometheus library is imported on the
-first scrape. Names begin with ``antiphon_``; times are in seconds. At most 200 model names get
-a series of their own, because callers choose them; the rest is counted as ``other``.
+A record finds its series by one look-up and adds to them; the Prometheus library is imported on
+the first scrape. Names begin with ``antiphon_``; times are in seconds. At most 200 model names
+get a series of their own, because callers choose them; the rest is counted as ``other``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, assert_never
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from antiphon.observe import (
     Broke,
@@ -29,21 +29,59 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
 
 
+class Sum:
+    """One series of a counter."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float = 0
+
+
+class Spread:
+    """One series of a histogram: counts per bucket (the last has no bound), and the sum."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def see(self, value: float) -> None:
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts, as the text format wants them."""
+        total = 0
+        found = []
+        names = [*map(str, self._bounds), "+Inf"]
+        for bound, count in zip(names, self.counts, strict=True):
+            total += count
+            found.append((bound, float(total)))
+        return found
+
+
 class Counter:
-    """Sums by label values."""
+    """Sums by label values. A series exists, and is shown, once it was asked for."""
 
     def __init__(self, name: str, about: str, labels: Sequence[str] = ()) -> None:
         self.name = name
         self.about = about
         self.labels = labels
-        self.values: dict[tuple[str, ...], float] = {}
+        self.series: dict[tuple[str, ...], Sum] = {}
 
-    def add(self, *labels: str, amount: float = 1) -> None:
-        self.values[labels] = self.values.get(labels, 0) + amount
+    def at(self, *labels: str) -> Sum:
+        """The series of these label values: keep it where it is needed often."""
+        found = self.series.get(labels)
+        if found is None:
+            found = self.series[labels] = Sum()
+        return found
 
 
 class Histogram:
-    """Counts per bucket (``bounds`` are upper limits), and the sum, by label values."""
+    """Spreads over ``bounds`` (upper limits), by label values."""
 
     def __init__(
         self,
@@ -56,26 +94,28 @@ class Histogram:
         self.about = about
         self.labels = labels
         self.bounds = bounds
-        self.counts: dict[tuple[str, ...], list[int]] = {}
-        self.sums: dict[tuple[str, ...], float] = {}
+        self.series: dict[tuple[str, ...], Spread] = {}
 
-    def see(self, value: float, *labels: str) -> None:
-        counts = self.counts.get(labels)
-        if counts is None:
-            counts = self.counts[labels] = [0] * (len(self.bounds) + 1)
-            self.sums[labels] = 0.0
-        counts[bisect_left(self.bounds, value)] += 1
-        self.sums[labels] += value
-
-    def buckets(self, labels: tuple[str, ...]) -> list[tuple[str, float]]:
-        """Cumulative counts, as the text format wants them."""
-        total = 0
-        found = []
-        names = [*map(str, self.bounds), "+Inf"]
-        for bound, count in zip(names, self.counts[labels], strict=True):
-            total += count
-            found.append((bound, float(total)))
+    def at(self, *labels: str) -> Spread:
+        """The series of these label values: keep it where it is needed often."""
+        found = self.series.get(labels)
+        if found is None:
+            found = self.series[labels] = Spread(self.bounds)
         return found
+
+
+class _Model:
+    """The series of one model."""
+
+    __slots__ = ("by_status", "first_delta", "input_tokens", "name", "output_tokens", "seconds")
+
+    def __init__(self, name: str, metrics: Metrics) -> None:
+        self.name = name
+        self.by_status: dict[str, Sum] = {}
+        self.seconds = metrics.response_seconds.at(name)
+        self.first_delta: Spread | None = None
+        self.input_tokens = metrics.tokens.at(name, "input")
+        self.output_tokens = metrics.tokens.at(name, "output")
 
 
 class Metrics:
@@ -83,7 +123,6 @@ class Metrics:
 
     def __init__(self, *, in_flight: Callable[[], int] = lambda: 0) -> None:
         self._in_flight = in_flight
-        self._models: set[str] = set()
         self._registry: Any = None
         self._engine_ready = 0
         self.requests = Counter("requests", "Requests answered", ("route", "method", "status"))
@@ -102,46 +141,81 @@ class Metrics:
         self.swept = Counter("swept_responses", "Responses removed because they expired")
         self.broke = Counter("broke", "Exceptions nobody expected", ("where",))
         self.engine = Counter("engine_changes", "State changes of the embedded engine", ("state",))
+        # What the three records of every request add to, by what tells their series apart.
+        self._by_request: dict[tuple[str, str, int], tuple[Sum, Spread]] = {}
+        self._by_turn: dict[tuple[str, str], tuple[Sum, Spread]] = {}
+        self._by_model: dict[str, _Model] = {}
+        self.hears: Mapping[type[Observation], Callable[[Any], None]] = {
+            RequestFinished: self._request,
+            ResponseFinished: self._response,
+            TurnFinished: self._turn,
+            Retried: self._retried,
+            StoreCommitted: self._committed,
+            Swept: self._swept,
+            Broke: self._broke,
+            EngineChanged: self._engine_changed,
+        }
 
     def __call__(self, observation: Observation) -> None:
-        match observation:
-            case RequestFinished():
-                status = str(observation.status)
-                self.requests.add(observation.route, observation.method, status)
-                self.request_seconds.see(observation.seconds, observation.route)
-            case ResponseFinished():
-                self._response(observation)
-            case StoreCommitted():
-                self.commits.see(observation.seconds)
-                self.rows.add(amount=observation.rows)
-            case TurnFinished():
-                self.turns.add(observation.backend, observation.outcome)
-                self.turn_seconds.see(observation.seconds, observation.backend)
-            case Retried():
-                self.retries.add(observation.backend, observation.reason)
-            case Swept():
-                self.swept.add(amount=observation.responses)
-            case Broke():
-                self.broke.add(observation.where)
-            case EngineChanged():
-                self.engine.add(observation.state)
-                self._engine_ready = int(observation.state == "ready")
-            case _:
-                assert_never(observation)
+        self.hears[type(observation)](observation)
 
-    def _response(self, observation: ResponseFinished) -> None:
-        model = observation.model
-        if model not in self._models:
-            if len(self._models) >= MODELS_MAX:
-                model = "other"
-            else:
-                self._models.add(model)
-        self.responses.add(model, observation.status)
-        self.response_seconds.see(observation.seconds, model)
-        if observation.first_delta_seconds is not None:
-            self.first_delta_seconds.see(observation.first_delta_seconds, model)
-        self.tokens.add(model, "input", amount=observation.input_tokens)
-        self.tokens.add(model, "output", amount=observation.output_tokens)
+    def _request(self, seen: RequestFinished) -> None:
+        key = (seen.route, seen.method, seen.status)
+        found = self._by_request.get(key)
+        if found is None:
+            found = self._by_request[key] = (
+                self.requests.at(seen.route, seen.method, str(seen.status)),
+                self.request_seconds.at(seen.route),
+            )
+        total, seconds = found
+        total.value += 1
+        seconds.see(seen.seconds)
+
+    def _turn(self, seen: TurnFinished) -> None:
+        key = (seen.backend, seen.outcome)
+        found = self._by_turn.get(key)
+        if found is None:
+            found = self._by_turn[key] = (self.turns.at(*key), self.turn_seconds.at(seen.backend))
+        total, seconds = found
+        total.value += 1
+        seconds.see(seen.seconds)
+
+    def _response(self, seen: ResponseFinished) -> None:
+        model = self._by_model.get(seen.model) or self._new_model(seen.model)
+        total = model.by_status.get(seen.status)
+        if total is None:
+            total = model.by_status[seen.status] = self.responses.at(model.name, seen.status)
+        total.value += 1
+        model.seconds.see(seen.seconds)
+        if seen.first_delta_seconds is not None:
+            if model.first_delta is None:
+                model.first_delta = self.first_delta_seconds.at(model.name)
+            model.first_delta.see(seen.first_delta_seconds)
+        model.input_tokens.value += seen.input_tokens
+        model.output_tokens.value += seen.output_tokens
+
+    def _new_model(self, name: str) -> _Model:
+        if len(self._by_model) >= MODELS_MAX:
+            return _Model("other", self)
+        model = self._by_model[name] = _Model(name, self)
+        return model
+
+    def _retried(self, seen: Retried) -> None:
+        self.retries.at(seen.backend, seen.reason).value += 1
+
+    def _committed(self, seen: StoreCommitted) -> None:
+        self.commits.at().see(seen.seconds)
+        self.rows.at().value += seen.rows
+
+    def _swept(self, seen: Swept) -> None:
+        self.swept.at().value += seen.responses
+
+    def _broke(self, seen: Broke) -> None:
+        self.broke.at(seen.where).value += 1
+
+    def _engine_changed(self, seen: EngineChanged) -> None:
+        self.engine.at(seen.state).value += 1
+        self._engine_ready = int(seen.state == "ready")
 
     def render(self) -> tuple[bytes, str]:
         """All series and the process's own (memory, CPU), and the content type of that text."""
@@ -158,20 +232,20 @@ class Metrics:
         """What the Prometheus library asks of a collector: metric families."""
         from prometheus_client import core
 
-        for series in vars(self).values():
-            if isinstance(series, Counter):
+        for counted in vars(self).values():
+            if isinstance(counted, Counter):
                 family = core.CounterMetricFamily(
-                    f"antiphon_{series.name}", series.about, labels=series.labels
+                    f"antiphon_{counted.name}", counted.about, labels=counted.labels
                 )
-                for labels, value in series.values.items():
-                    family.add_metric(labels, value)
+                for labels, total in counted.series.items():
+                    family.add_metric(labels, total.value)
                 yield family
-            elif isinstance(series, Histogram):
+            elif isinstance(counted, Histogram):
                 histogram = core.HistogramMetricFamily(
-                    f"antiphon_{series.name}", series.about, labels=series.labels
+                    f"antiphon_{counted.name}", counted.about, labels=counted.labels
                 )
-                for labels, total in series.sums.items():
-                    histogram.add_metric(labels, series.buckets(labels), total)
+                for labels, spread in counted.series.items():
+                    histogram.add_metric(labels, spread.buckets(), spread.sum)
                 yield histogram
         yield core.GaugeMetricFamily(
             "antiphon_requests_in_flight", "Requests under way", self._in_flight()

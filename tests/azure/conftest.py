@@ -1,4 +1,4 @@
-"""The application behind the dialect: the whole server, scripted models, everything in process."""
+"""The application behind the dialect: the whole server, scripted models, both roads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from antiphon.backends.scripted import Scripted
 from antiphon.config import AzureSettings
 from antiphon.server.azure import AzureDialect
-from tests.server.asgi_client import AsgiClient
-from tests.server.conftest import KEYS, House, opened
+from tests.server.conftest import KEYS, Client, House, opened, road
+
+__all__ = ["Site", "road"]
 
 DEPLOYMENTS = {
     "gpt-4o": "scripted/echo",
@@ -33,19 +34,19 @@ class Site:
             self.house.app, AzureSettings(**{"deployments": DEPLOYMENTS, **settings})
         )
 
-    def client(self, *, headers: dict[str, str] | None = None, **settings: Any) -> AsgiClient:
-        return AsgiClient(self.app(**settings), headers=headers)
+    def client(self, *, headers: dict[str, str] | None = None, **settings: Any) -> Client:
+        return self.house.asking(self.app(**settings), headers=headers)
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
+async def site(road: str) -> AsyncIterator[Site]:
     """Open to everybody."""
-    async for house in opened(Scripted(), {}):
+    async for house in opened(Scripted(), {}, road):
         yield Site(house)
 
 
 @pytest.fixture
-async def locked_site() -> AsyncIterator[Site]:
+async def locked_site(road: str) -> AsyncIterator[Site]:
     """Two projects, each with its key."""
-    async for house in opened(Scripted(), KEYS):
+    async for house in opened(Scripted(), KEYS, road):
         yield Site(house)

@@ -16,8 +16,9 @@ from openai import (
 )
 
 from tests.azure.conftest import Site
+from tests.server.conftest import over_asgi
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, over_asgi]
 
 
 def http(site: Site, **settings: Any) -> httpx2.AsyncClient:

@@ -247,7 +247,7 @@ async def test_a_body_over_the_limit_is_refused(site: Site) -> None:
     settings = AzureSettings(deployments={"a": "b"})
     app = AzureDialect(site.house.app, settings, body_limit_bytes=100)
     body = {**ASKED, "input": "x" * 200}
-    answer = await AsgiClient(app).request("POST", CREATE, body=body)
+    answer = await site.house.asking(app).request("POST", CREATE, body=body)
     assert (answer.status, answer.json()["error"]["code"]) == (413, "request_too_large")
 
 

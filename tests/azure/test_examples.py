@@ -13,8 +13,9 @@ import pytest
 import uvicorn
 
 from tests.azure.conftest import Site
+from tests.server.conftest import over_socket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, over_socket]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_SECONDS = 5.0
 

@@ -20,6 +20,7 @@ from antiphon.stream.deltas import Delta, Finish, Text
 from antiphon.types.items import Message
 from antiphon.types.tools import FunctionTool, JsonSchemaFormat
 from tests.backends.strict_upstream import StrictUpstream, strict_upstream
+from tests.suites.pushing import PushedChat
 from tests.suites.rude import Exchange, serving
 
 pytestmark = pytest.mark.anyio
@@ -36,9 +37,16 @@ async def upstream() -> AsyncIterator[StrictUpstream]:
         yield running
 
 
+@pytest.fixture(params=[Chat, PushedChat], ids=["pulled", "pushed"])
+def kind(request: pytest.FixtureRequest) -> type[Chat]:
+    """Every turn is tested both ways: waited for, and pushed."""
+    chosen: type[Chat] = request.param
+    return chosen
+
+
 @pytest.fixture
-async def chat(upstream: StrictUpstream) -> AsyncIterator[Chat]:
-    backend = Chat(ChatSettings(url=upstream.url + "/", key=KEY))
+async def chat(upstream: StrictUpstream, kind: type[Chat]) -> AsyncIterator[Chat]:
+    backend = kind(ChatSettings(url=upstream.url + "/", key=KEY))
     yield backend
     await backend.close()
 
@@ -120,8 +128,8 @@ async def test_an_upstreams_insides_are_for_the_log_only(chat: Chat) -> None:
 
 
 @pytest.mark.requirement("chat:errors:no-secrets")
-async def test_a_wrong_key_is_the_servers_fault(upstream: StrictUpstream) -> None:
-    chat = Chat(ChatSettings(url=upstream.url, key="wrong"))
+async def test_a_wrong_key_is_the_servers_fault(upstream: StrictUpstream, kind: type[Chat]) -> None:
+    chat = kind(ChatSettings(url=upstream.url, key="wrong"))
     _, error = await failure_of(chat, asked("echo"))
     await chat.close()
     assert (error.status, error.code) == (502, "upstream_unauthorized")
@@ -144,7 +152,7 @@ async def test_what_came_before_a_failure_is_delivered(chat: Chat, model: str, c
 
 
 @pytest.mark.requirement("chat:errors:mid-stream")
-async def test_an_answer_cut_after_any_byte_is_never_taken_for_whole() -> None:
+async def test_an_answer_cut_after_any_byte_is_never_taken_for_whole(kind: type[Chat]) -> None:
     events = [b'{"choices":[{"delta":{"content":"%d"}}]}' % n for n in range(3)]
     events.append(b'{"choices":[{"delta":{},"finish_reason":"stop"}]}')
     body = b"".join(b"data: %s\n\n" % event for event in events)
@@ -157,7 +165,7 @@ async def test_an_answer_cut_after_any_byte_is_never_taken_for_whole() -> None:
             exchange.cut()
 
         async with serving(behave) as server:
-            chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+            chat = kind(ChatSettings(url=f"{server.url}/v1"))
             text, ended = "", False
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -186,13 +194,13 @@ async def test_an_answer_cut_after_any_byte_is_never_taken_for_whole() -> None:
     ],
 )
 async def test_an_error_body_of_any_shape_is_understood(
-    status: str, body: bytes, expected: str
+    status: str, body: bytes, expected: str, kind: type[Chat]
 ) -> None:
     async def behave(exchange: Exchange) -> None:
         await exchange.answer(body, status)
 
     async with serving(behave) as server:
-        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        chat = kind(ChatSettings(url=f"{server.url}/v1"))
         _, error = await failure_of(chat, asked("m"))
         await chat.close()
     assert expected in error.message
@@ -218,10 +226,10 @@ def refusing(field: str) -> Turn:
     "field", ["stream_options", "parallel_tool_calls", "response_format", "max_tokens"]
 )
 async def test_a_field_the_server_does_not_know_is_left_out_from_then_on(
-    upstream: StrictUpstream, field: str
+    upstream: StrictUpstream, field: str, kind: type[Chat]
 ) -> None:
     seen: list[Observation] = []
-    chat = Chat(ChatSettings(url=upstream.url, key=KEY), observe=seen.append)
+    chat = kind(ChatSettings(url=upstream.url, key=KEY), observe=seen.append)
     for _ in range(2):
         assert isinstance((await deltas_of(chat, refusing(field)))[-1], Finish)
     await chat.close()
@@ -252,7 +260,7 @@ async def test_a_field_that_changes_the_answer_is_not_dropped_in_silence(
 
 
 @pytest.mark.requirement("chat:learn:nothing-else")
-async def test_a_refusal_that_outlasts_the_field_teaches_nothing() -> None:
+async def test_a_refusal_that_outlasts_the_field_teaches_nothing(kind: type[Chat]) -> None:
     sent: list[dict[str, Any]] = []
 
     async def behave(exchange: Exchange) -> None:
@@ -260,7 +268,7 @@ async def test_a_refusal_that_outlasts_the_field_teaches_nothing() -> None:
         await exchange.answer(b'{"error": {"message": "max_tokens: unsupported"}}', "400 X")
 
     async with serving(behave) as server:
-        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        chat = kind(ChatSettings(url=f"{server.url}/v1"))
         for _ in range(2):
             await failure_of(chat, asked("m", max_output_tokens=50))
         await chat.close()
@@ -280,8 +288,10 @@ async def test_what_one_model_refuses_is_still_sent_to_another(
 
 
 @pytest.mark.requirement("chat:http:headers")
-async def test_the_key_and_the_configured_headers_are_sent(upstream: StrictUpstream) -> None:
-    chat = Chat(ChatSettings(url=upstream.url, key=KEY, headers={"X-Team": "blue"}))
+async def test_the_key_and_the_configured_headers_are_sent(
+    upstream: StrictUpstream, kind: type[Chat]
+) -> None:
+    chat = kind(ChatSettings(url=upstream.url, key=KEY, headers={"X-Team": "blue"}))
     await deltas_of(chat, asked("echo"))
     await deltas_of(chat, asked("echo", live=False))
     await chat.close()
@@ -294,12 +304,12 @@ async def test_the_key_and_the_configured_headers_are_sent(upstream: StrictUpstr
 
 
 @pytest.mark.requirement("chat:http:headers")
-async def test_azure_gets_its_key_in_its_own_header() -> None:
+async def test_azure_gets_its_key_in_its_own_header(kind: type[Chat]) -> None:
     async def behave(exchange: Exchange) -> None:
         await exchange.answer(b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}')
 
     async with serving(behave) as server:
-        chat = Chat(ChatSettings(url=f"{server.url}/openai/v1", key=KEY, profile="azure"))
+        chat = kind(ChatSettings(url=f"{server.url}/openai/v1", key=KEY, profile="azure"))
         await deltas_of(chat, asked("m", live=False))
         await chat.close()
         headers = server.exchanges[0].headers
@@ -326,7 +336,7 @@ async def test_closing_the_stream_stops_the_upstream(chat: Chat, upstream: Stric
 
 @pytest.mark.requirement("chat:http:content-type")
 @pytest.mark.parametrize("live", [True, False])
-async def test_the_answer_is_read_as_what_it_says_it_is(live: bool) -> None:
+async def test_the_answer_is_read_as_what_it_says_it_is(live: bool, kind: type[Chat]) -> None:
     async def behave(exchange: Exchange) -> None:
         if live:
             body = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}'
@@ -336,7 +346,7 @@ async def test_the_answer_is_read_as_what_it_says_it_is(live: bool) -> None:
             await exchange.answer(body, "200 OK", "Content-Type: text/event-stream")
 
     async with serving(behave) as server:
-        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        chat = kind(ChatSettings(url=f"{server.url}/v1"))
         assert await deltas_of(chat, asked("m", live=live)) == [Text("a"), Finish("stop")]
         await chat.close()
 
@@ -350,25 +360,25 @@ async def test_models_are_asked_for_once_a_minute(chat: Chat, upstream: StrictUp
 
 
 @pytest.mark.requirement("chat:models:cached")
-async def test_an_upstream_that_lists_nothing_has_no_models() -> None:
+async def test_an_upstream_that_lists_nothing_has_no_models(kind: type[Chat]) -> None:
     async def behave(exchange: Exchange) -> None:
         await exchange.answer(b"<html>", "200 OK")
 
     async with serving(behave) as server:
-        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        chat = kind(ChatSettings(url=f"{server.url}/v1"))
         assert await chat.models() == ()
         await chat.close()
     assert await chat.models() == ()
 
 
 @pytest.mark.requirement("chat:count:tokenize")
-async def test_vllm_counts_a_conversation_exactly() -> None:
+async def test_vllm_counts_a_conversation_exactly(kind: type[Chat]) -> None:
     async def behave(exchange: Exchange) -> None:
         await exchange.answer(b'{"count": 17, "max_model_len": 4096}')
 
     async with serving(behave) as server:
-        vllm = Chat(ChatSettings(url=f"{server.url}/v1", profile="vllm"))
-        generic = Chat(ChatSettings(url=f"{server.url}/v1"))
+        vllm = kind(ChatSettings(url=f"{server.url}/v1", profile="vllm"))
+        generic = kind(ChatSettings(url=f"{server.url}/v1"))
         assert await vllm.count(asked("m", tools=[TOOL], max_output_tokens=20)) == 17
         assert await generic.count(asked("m")) is None
         exchange = server.exchanges[0]

@@ -1,4 +1,4 @@
-"""The chat backend against the shared suite, over a strict upstream and both transports."""
+"""The chat backend against the shared suite: over both transports, and pushed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from antiphon.config import ChatSettings
 from tests.backends.strict_upstream import strict_upstream
 from tests.suites.backend import *  # noqa: F403
 from tests.suites.backend import Subject
+from tests.suites.pushing import PushedChat
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["fast", "aiohttp"])
+@pytest.fixture(params=["fast", "pushed", "aiohttp"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     async with strict_upstream(api_key="k-1") as upstream:
         settings = ChatSettings(url=upstream.url, key="k-1")
-        backend = Chat(settings, transport_for(upstream.url, kind=request.param))
+        if request.param == "pushed":
+            backend: Chat = PushedChat(settings)
+        else:
+            backend = Chat(settings, transport_for(upstream.url, kind=request.param))
         await backend.open()
         yield Subject(
             backend=backend,

@@ -7,26 +7,37 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.base import Capabilities, Turn
+from antiphon.backends.base import Call, Capabilities, Sink, Turn
+from antiphon.backends.pump import Pump
 from antiphon.backends.router import Route, Router
 from antiphon.backends.scripted import Scripted
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Observation, Retried, TurnFinished
 from antiphon.stream.deltas import Delta, Finish, Spent, Text
 from antiphon.types.items import Message
+from tests.suites.pushing import PushedRouter
 
 pytestmark = pytest.mark.anyio
 
 PATIENCE_SECONDS = 5.0
 
 
+class Pumped(Scripted):
+    """Scripts that can be pushed too."""
+
+    def begin(self, turn: Turn, sink: Sink) -> Call | None:
+        return Pump(self.stream(turn), sink)
+
+
 class Rig:
     """A router whose sleeps are written down instead of slept."""
+
+    kind: type[Router] = Router
 
     def __init__(self, *routes: Route) -> None:
         self.seen: list[Observation] = []
         self.slept: list[float] = []
-        self.router = Router(
+        self.router = self.kind(
             routes, observe=self.seen.append, sleep=self._sleep, jitter=lambda: 1.0
         )
 
@@ -39,8 +50,14 @@ class Rig:
         return [(record.backend, record.outcome, record.attempt) for record in finished]
 
 
+@pytest.fixture(params=[Router, PushedRouter], ids=["pulled", "pushed"], autouse=True)
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every turn is tested both ways: waited for, and pushed."""
+    monkeypatch.setattr(Rig, "kind", request.param)
+
+
 def route(name: str = "a", **fields: Any) -> Route:
-    return Route(name=name, backend=Scripted(), **fields)
+    return Route(name=name, backend=Pumped(), **fields)
 
 
 def asked(model: str) -> Turn:
@@ -65,7 +82,7 @@ def text_of(deltas: list[Delta]) -> str:
 # Which
 
 
-class Enforcing(Scripted):
+class Enforcing(Pumped):
     """A model whose output cannot break a schema."""
 
     def capabilities(self, model: str) -> Capabilities:
@@ -156,7 +173,7 @@ async def test_the_upstreams_wish_to_wait_is_kept_or_passed_on() -> None:
     await failure_of(rig, "error-429")
     assert rig.slept == [0.25], "longer than the 10 ms it wished for"
 
-    class Patient(Scripted):
+    class Patient(Pumped):
         async def stream(self, turn: Turn) -> Any:
             for wait in [wish]:
                 raise RemoteError("busy", status=429, retryable=True, retry_after_seconds=wait)
@@ -231,7 +248,7 @@ async def test_reports_teach_the_estimator_under_the_callers_name() -> None:
 async def test_closing_closes_the_backends_stream_at_once() -> None:
     closed: list[str] = []
 
-    class Watched(Scripted):
+    class Watched(Pumped):
         async def stream(self, turn: Turn) -> Any:
             try:
                 async for batch in super().stream(turn):

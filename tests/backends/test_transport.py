@@ -13,6 +13,7 @@ from antiphon.backends.aiohttp_client import AiohttpTransport
 from antiphon.backends.fast_http import FastHttp
 from antiphon.backends.transport import Transport, transport_for, why
 from antiphon.errors import LocalProtocolError
+from tests.suites.pushing import PushedHttp
 from tests.suites.rude import Exchange, serving
 from tests.suites.transport import *  # noqa: F403
 from tests.suites.transport import NOTHING, PATIENCE, broken, post
@@ -30,12 +31,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param}
 
 
-@pytest.fixture(params=["fast", "aiohttp"])
+@pytest.fixture(params=["fast", "pushed", "aiohttp"])
 async def transport(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Transport]:
     forget_proxies(monkeypatch)
-    one = transport_for("http://127.0.0.1", kind=request.param)
+    if request.param == "pushed":
+        one: Transport = PushedHttp()
+    else:
+        one = transport_for("http://127.0.0.1", kind=request.param)
     yield one
     await one.close()
 

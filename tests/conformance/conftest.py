@@ -1,4 +1,4 @@
-"""The whole server as an operator gets it: in this process, over a socket, before an upstream."""
+"""The whole server as an operator gets it: over both roads, and before an upstream."""
 
 from __future__ import annotations
 
@@ -19,27 +19,35 @@ from antiphon.config import ChatSettings, Config, ScriptedSettings, StoreSetting
 from antiphon.process import _uvicorn_config, listen
 from tests.backends.strict_upstream import StrictUpstream, strict_upstream
 from tests.conformance.rules import check_error, check_response, check_stream, frames
-from tests.server.asgi_client import PATIENCE_SECONDS, AsgiClient
+from tests.server.asgi_client import PATIENCE_SECONDS
+from tests.server.conftest import Client, asking, dialled, road
+
+__all__ = ["Fronted", "House", "housed", "road", "served"]
 
 IN_MEMORY = StoreSettings(file=":memory:")
 
 
 class House:
-    """``client`` asks in this process; ``openai`` is the official client, as strict as it gets."""
+    """``client`` asks in this process; ``openai`` is the official client, as strict as it gets.
+    Both over the road of the test."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, client: Client, road: str) -> None:
         self.app = app
-        self.client = AsgiClient(app.asgi, headers={"content-type": "application/json"})
+        self.client = client
+        self.road = road
 
     @asynccontextmanager
     async def openai(self) -> AsyncIterator[AsyncOpenAI]:
-        async with AsyncOpenAI(
-            api_key="any",
-            base_url="http://antiphon/v1",
-            http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app.asgi)),
-            max_retries=0,
-            _strict_response_validation=True,
-        ) as client:
+        async with (
+            dialled(self.app, self.road) as (origin, transport),
+            AsyncOpenAI(
+                api_key="any",
+                base_url=f"{origin}/v1",
+                http_client=httpx2.AsyncClient(transport=transport),
+                max_retries=0,
+                _strict_response_validation=True,
+            ) as client,
+        ):
             yield client
 
     async def create(self, model: str, input: Any = "Hi.", **more: Any) -> dict[str, Any]:
@@ -67,11 +75,18 @@ class House:
         return error
 
 
+@asynccontextmanager
+async def housed(config: Config, road: str) -> AsyncIterator[House]:
+    headers = {"content-type": "application/json"}
+    async with running(config) as app, asking(app, road, headers=headers) as client:
+        yield House(app, client, road)
+
+
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
+async def house(road: str) -> AsyncIterator[House]:
     """Scripted models, a store in memory."""
-    async with running(Config(backends=(ScriptedSettings(),), store=IN_MEMORY)) as app:
-        yield House(app)
+    async with housed(Config(backends=(ScriptedSettings(),), store=IN_MEMORY), road) as house:
+        yield house
 
 
 @dataclass
@@ -83,11 +98,11 @@ class Fronted:
 
 
 @pytest.fixture
-async def fronted() -> AsyncIterator[Fronted]:
+async def fronted(road: str) -> AsyncIterator[Fronted]:
     async with strict_upstream() as upstream:
         config = Config(backends=(ChatSettings(url=upstream.url),), store=IN_MEMORY)
-        async with running(config) as app:
-            yield Fronted(House(app), upstream)
+        async with housed(config, road) as house:
+            yield Fronted(house, upstream)
 
 
 class _Serving(uvicorn.Server):

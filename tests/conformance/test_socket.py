@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from antiphon.process import HEAD_BYTES_MAX
+from antiphon.server.hot import HEAD_BYTES_MAX
 from tests.conformance.conftest import Fronted, House, served
 from tests.conformance.rules import check_stream, frames
 from tests.server.asgi_client import PATIENCE_SECONDS
+from tests.server.conftest import over_socket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, over_socket]
 
 HELLO = {"model": "scripted/hello", "input": "Hi."}
 

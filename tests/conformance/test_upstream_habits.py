@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from antiphon.app import running
 from antiphon.config import ChatSettings, Config
-from tests.conformance.conftest import IN_MEMORY, House
+from tests.conformance.conftest import IN_MEMORY, House, housed
 from tests.conformance.test_objects import WEATHER
 
 pytestmark = pytest.mark.anyio
@@ -105,12 +104,12 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 @pytest.fixture
-async def fronting() -> AsyncIterator[House]:
+async def fronting(road: str) -> AsyncIterator[House]:
     async with await asyncio.start_server(_answer, "127.0.0.1", 0) as upstream:
         port = upstream.sockets[0].getsockname()[1]
         backend = ChatSettings(url=f"http://127.0.0.1:{port}/v1")
-        async with running(Config(backends=(backend,), store=IN_MEMORY)) as app:
-            yield House(app)
+        async with housed(Config(backends=(backend,), store=IN_MEMORY), road) as house:
+            yield house
 
 
 @pytest.mark.requirement("conformance:upstream:habits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,44 @@ def test_at_level_info_a_request_that_went_well_is_no_line(tmp_path: Path) -> No
         lines = [json.loads(line) for line in server.log().splitlines()]
     assert [line["event"] for line in lines] == ["serving", "request", "stopping", "stopped"]
     assert (lines[1]["status"], lines[1]["code"]) == (404, "unknown_url")
+
+
+@pytest.mark.requirement("telemetry:lines:none_lost")
+def test_a_signal_right_after_an_answer_loses_no_line_of_it(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        made = [server.create("echo", f"number {number}")["id"] for number in range(5)]
+        assert server.stop() == 0
+        lines = [json.loads(line) for line in server.log().splitlines()]
+    assert [line["response_id"] for line in lines if line["event"] == "response"] == made
+    assert [lines[0]["event"], *(line["event"] for line in lines[-2:])] == [
+        "serving",
+        "stopping",
+        "stopped",
+    ]
+
+
+@pytest.mark.requirement("telemetry:lines:none_lost")
+def test_a_second_signal_loses_no_line_either(tmp_path: Path) -> None:
+    limit = {"ANTIPHON__SERVER__SHUTDOWN_SECONDS": "3600"}
+    with Server(tmp_path, environment=limit) as server:
+        with server.stream("slow-20ms", "short") as short, server.stream("endless", "go") as long:
+            begun = iter(long)
+            next(begun)
+            server.signal(signal.SIGTERM)
+            list(short)
+            assert short.done
+            server.signal(signal.SIGTERM)
+            assert server.ended() == 130
+        lines = [json.loads(line) for line in server.log().splitlines()]
+    assert short.response_id in [line.get("response_id") for line in lines]
+
+
+@pytest.mark.requirement("telemetry:lines:soon")
+def test_the_line_of_an_answer_is_there_before_the_next_one(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        first = server.create("echo", "alone")["id"]
+        with server.stream("slow-50ms", "one two three four five six seven eight") as stream:
+            list(stream)
+        server.signal(signal.SIGKILL)
+        server.ended()
+        assert f'"response_id":"{first}"' in server.log()

@@ -106,6 +106,10 @@ REQUIREMENTS = {
         behaviour="After kill -9 at any moment every response is ended or absent, and what a "
         "caller saw complete is there unchanged.",
     ),
+    "process:kill:answered": Requirement(
+        source="issue 2 §6",
+        behaviour="What any caller has read to its end before kill -9 is there after a restart.",
+    ),
     "process:log:json": Requirement(
         source="issue 2 §6", behaviour="Every log line is one JSON object."
     ),

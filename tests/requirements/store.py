@@ -25,6 +25,14 @@ REQUIREMENTS = {
         source="issue §6 (store failing at the Nth call)",
         behaviour="A failing step fails the saves it belongs to and leaves no half-written row.",
     ),
+    "store:put:settled": Requirement(
+        source="store/base.py",
+        behaviour="What is put is settled exactly once, later, in order, whatever others do.",
+    ),
+    "store:put:flushed": Requirement(
+        source="issue §6 (kill -9 between any two steps)",
+        behaviour="No answer and no terminal event leaves before its row is on the disk.",
+    ),
     "store:tenant:isolation": Requirement(
         source="issue §6 (a foreign id is indistinguishable from a missing one)",
         behaviour="Every read and every deletion with another project's id behaves as missing.",
@@ -36,6 +44,14 @@ REQUIREMENTS = {
     "store:history:two-queries": Requirement(
         source="perf.md (queries to load any history)",
         behaviour="A history of any length and any number of forks costs at most two queries.",
+    ),
+    "store:context:same": Requirement(
+        source="store/base.py",
+        behaviour="A context is the items of the history, joined, whatever was packed or deleted.",
+    ),
+    "store:context:erased": Requirement(
+        source="issue §3 State (deleting a parent neither breaks nor leaks)",
+        behaviour="A pack is gone from the file as soon as one of its turns is emptied.",
     ),
     "store:history:linear-storage": Requirement(
         source="issue §3 State (O(new items) storage)",

@@ -53,6 +53,10 @@ class Rig:
         live = await self.start(model, stream=True, **body)
         return [event async for group in live.groups() for event in group]
 
+    async def delete(self, response_id: str, project: str = PROJECT) -> None:
+        await stored.delete(self.store, project, response_id)
+        self.runs.memory.forget(project, response_id)
+
     async def retrieve(self, response_id: str, project: str = PROJECT) -> dict[str, Any]:
         found = await stored.retrieve(self.store, project, response_id)
         decoded: dict[str, Any] = msgspec.json.decode(found)

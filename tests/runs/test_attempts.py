@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.backends.base import Capabilities, Model, Turn
 from antiphon.errors import RemoteError
-from antiphon.stream.deltas import CallArguments, CallStart, Declined, Delta, Finish, Text, Thought
+from antiphon.ids import Ids
+from antiphon.observe import ResponseFinished
+from antiphon.stream.deltas import (
+    CallArguments,
+    CallStart,
+    Declined,
+    Delta,
+    Finish,
+    Spent,
+    Text,
+    Thought,
+)
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall
@@ -100,6 +112,17 @@ async def test_a_call_before_a_broken_one_is_not_made_twice() -> None:
     assert [(c.name, c.arguments) for c in calls] == [("free", '{"a":1}'), ("checked", '{"a":2}')]
 
 
+@pytest.mark.requirement("runs:attempts:no-trace")
+async def test_text_after_a_call_that_is_checked_waits_with_it() -> None:
+    broken = call(0, "checked", '{"a"')
+    made = await recited(
+        [broken, [Text("done!")], [END]],
+        [[*call(0, "checked", '{"a":2}'), END]],
+        tools=[tool("checked", strict=True)],
+    )
+    assert text_of(made) == "" and len(made.output) == 1
+
+
 @pytest.mark.requirement("runs:format:checked")
 async def test_an_empty_refusal_excuses_nothing() -> None:
     broken: list[list[Delta]] = [[Declined(""), Text("no JSON"), END]]
@@ -155,3 +178,57 @@ async def test_an_answer_is_judged_by_what_its_call_taught(stream: bool) -> None
     async with rig(recite) as r:
         made = await (await r.start(text=JSON, stream=stream)).finish()
     assert made.status == "completed" and text_of(made) == '{"a":1}'
+
+
+TURNS: dict[str, tuple[list[list[Delta]], dict[str, Any], list[str]]] = {
+    "text": ([[Text("a"), Text("b"), Spent(3, 2), END]], {}, ["message"]),
+    "batches": ([[Text("a")], [Text("b")], [Spent(3, 2), END]], {}, ["message"]),
+    "nothing": ([[END]], {}, ["message"]),
+    "cut": ([[Text("a"), Finish("length")]], {}, ["message"]),
+    "thought": ([[Thought("hm"), Text("a"), END]], {}, ["reasoning", "message"]),
+    "held": ([[Text('{"a"'), Text(":1}"), Spent(3, 2), END]], {"text": JSON}, ["message"]),
+    "held after a thought": (
+        [[Thought("hm"), Text('{"a":1}'), END]],
+        {"text": JSON},
+        ["reasoning", "message"],
+    ),
+    "call": (
+        [[Text("see"), *call(0, "f", '{"a":1}'), END]],
+        {"tools": [tool("f", strict=False)]},
+        ["message", "function_call"],
+    ),
+    "aside": (
+        [[Text("see"), *call(0, "f", '{"a":1}'), END]],
+        {"tools": [tool("f", strict=True)], "text": JSON},
+        ["message", "function_call"],
+    ),
+}
+
+
+@pytest.mark.requirement("stream:plain:same")
+@pytest.mark.parametrize("name", TURNS)
+async def test_a_plain_answer_is_the_streamed_one(name: str) -> None:
+    batches, body, items = TURNS[name]
+    seen: list[tuple[dict[str, Any], int]] = []
+    for stream in (False, True):
+        model = Recital(batches)
+
+        def recite(r: Rig, model: Recital = model) -> None:
+            r.runs.backend = model
+            r.runs.retention_ms = None
+            r.runs.ids = Ids(clock=lambda: 1_700_000_000_000, random=lambda n: b"\x07" * n)
+
+        async with rig(recite) as r:
+            live = await r.start(stream=stream, **body)
+            if stream:
+                async for group in live.groups():
+                    assert group
+                made = live.response
+            else:
+                made = await live.finish()
+            kept = await r.retrieve(made.id)
+            assert [item["type"] for item in kept["output"]] == items
+            assert kept == msgspec.json.decode(encode(made))
+            (told,) = [o for o in r.seen if isinstance(o, ResponseFinished)]
+            seen.append((kept, told.events))
+    assert seen[0] == seen[1]

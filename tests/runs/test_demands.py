@@ -207,7 +207,7 @@ async def test_text_before_a_call_streams_while_the_call_waits() -> None:
 async def test_a_model_without_tools_refuses_them() -> None:
     from antiphon.backends.base import Capabilities
     from antiphon.config import RunSettings
-    from antiphon.runs.context import _demands
+    from antiphon.runs.wishes import _demands
     from antiphon.types.request import CreateResponse
     from antiphon.types.tools import FunctionTool, TextFormat
 

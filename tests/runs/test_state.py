@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from antiphon.errors import ClientError
-from antiphon.runs import stored
 from antiphon.runs.history import shortened
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Message
 from tests.runs.rig import rig, text_of
@@ -67,7 +66,7 @@ async def test_a_parent_that_is_not_there_is_refused(case: str) -> None:
             "echo", project="proj_b" if case == "foreign" else "proj_a", store=case != "unstored"
         )
         if case == "deleted":
-            await stored.delete(r.store, "proj_a", parent.id)
+            await r.delete(parent.id)
         asked = "resp_nothing" if case == "unknown" else parent.id
         with pytest.raises(ClientError) as refusal:
             await r.create("echo", previous_response_id=asked)
@@ -81,7 +80,7 @@ async def test_deleting_a_parent_neither_breaks_nor_leaks() -> None:
     async with rig() as r:
         parent = await r.create("recall", input="My name is Zoe.")
         child = await r.create("echo", input="noted", previous_response_id=parent.id)
-        await stored.delete(r.store, "proj_a", parent.id)
+        await r.delete(parent.id)
         with pytest.raises(ClientError):
             await r.retrieve(parent.id)
         assert "Zoe" not in str(await r.items(child.id))

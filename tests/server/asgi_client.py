@@ -144,7 +144,7 @@ class AsgiClient:
 
         Leaving the block disconnects and waits for the application to return.
         """
-        answer = Stream(_chunks(body))
+        answer = Stream(chunks_of(body))
         scope = self._scope(method, path, {**self.headers, **(headers or {})})
         running = asyncio.create_task(answer.run(self.app, scope))
         try:
@@ -176,7 +176,8 @@ class AsgiClient:
         }
 
 
-def _chunks(body: Any) -> Sequence[bytes]:
+def chunks_of(body: Any) -> Sequence[bytes]:
+    """A request's body as the segments it is sent in."""
     if isinstance(body, bytes):
         return [body]
     if isinstance(body, list) and body and all(isinstance(chunk, bytes) for chunk in body):

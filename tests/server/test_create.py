@@ -15,7 +15,7 @@ from antiphon.observe import Broke, ResponseFinished
 from antiphon.server import presence
 from antiphon.stream.deltas import Delta
 from tests.server.asgi_client import PATIENCE_SECONDS, AsgiClient, Stream, events_of
-from tests.server.conftest import House, opened
+from tests.server.conftest import Client, House, opened, over_asgi
 from tests.server.test_routes import HELLO, error_of
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +116,7 @@ async def test_what_happened_together_leaves_in_one_write_and_whole(house: House
     assert writes[-1].endswith(DONE) and b"event: response.completed\n" in writes[-1]
 
 
-async def writes_of(client: AsgiClient, body: Any) -> list[bytes]:
+async def writes_of(client: Client, body: Any) -> list[bytes]:
     async with client.stream("POST", "/v1/responses", body=body) as answer:
         return [chunk async for chunk in answer]
 
@@ -215,9 +215,9 @@ class Watched(Scripted):
 
 
 @pytest.fixture
-async def watched() -> AsyncIterator[tuple[House, Watched]]:
+async def watched(road: str) -> AsyncIterator[tuple[House, Watched]]:
     model = Watched()
-    async for house in opened(model, {}):
+    async for house in opened(model, {}, road):
         yield house, model
 
 
@@ -269,6 +269,7 @@ async def test_leaving_before_the_first_byte_closes_the_model_call(
     assert house.finished()[-1].status == 499
 
 
+@over_asgi
 @pytest.mark.requirement("http:disconnect:stream")
 async def test_a_send_that_fails_is_a_caller_who_left(watched: tuple[House, Watched]) -> None:
     house, model = watched
@@ -276,6 +277,7 @@ async def test_a_send_that_fails_is_a_caller_who_left(watched: tuple[House, Watc
         "POST", "/v1/responses", body=asking("endless", stream=True)
     ) as answer:
         await answer.chunk()
+        assert isinstance(answer, Stream)
         answer.break_pipe()
         await patiently(model.closed)
     assert answer.failure is None
@@ -291,13 +293,14 @@ class Stuck(Stream):
             await asyncio.Event().wait()
 
 
+@over_asgi
 @pytest.mark.requirement("http:disconnect:stream")
 async def test_a_caller_who_stops_reading_and_leaves_closes_the_model_call(
     watched: tuple[House, Watched],
 ) -> None:
     house, model = watched
     answer = Stuck([msgspec.json.encode(asking("endless", stream=True))])
-    scope = house.client._scope("POST", "/v1/responses", {})
+    scope = AsgiClient(house.app)._scope("POST", "/v1/responses", {})
     running = asyncio.create_task(answer.run(house.app, scope))
     await answer.head()
     await answer.chunk()
@@ -317,6 +320,7 @@ class StuckAtTheEnd(Stream):
             await asyncio.Event().wait()
 
 
+@over_asgi
 @pytest.mark.requirement("http:disconnect:stalled")
 @pytest.mark.parametrize(
     ("caller", "script", "status"),
@@ -333,10 +337,11 @@ async def test_a_caller_who_takes_nothing_does_not_keep_the_model_busy(
     monkeypatch.setattr(presence, "STALLED_AFTER_SECONDS", 0.01)
     app = house.having(keepalive_seconds=0.01).app
     answer = caller([msgspec.json.encode(asking(script, stream=True))])
-    scope = house.client._scope("POST", "/v1/responses", {})
+    scope = AsgiClient(house.app)._scope("POST", "/v1/responses", {})
     async with asyncio.timeout(PATIENCE_SECONDS):
         await answer.run(app, scope)
-    assert model.closed.is_set() and answer.failure is None
+        await model.closed.wait()
+    assert answer.failure is None
     assert [told.status for told in responses_told(house)] == [status]
 
 
@@ -358,13 +363,14 @@ async def test_leaving_after_any_write_leaves_nothing_half_done(
         assert all(item["status"] != "in_progress" for item in stored["output"])
 
 
+@over_asgi
 @pytest.mark.requirement("http:shutdown:cancelled")
 async def test_a_server_that_stops_cancels_like_a_caller_who_leaves(
     watched: tuple[House, Watched],
 ) -> None:
     house, model = watched
     answer = Stream([msgspec.json.encode(asking("endless", stream=True))])
-    scope = house.client._scope("POST", "/v1/responses", {})
+    scope = AsgiClient(house.app)._scope("POST", "/v1/responses", {})
     running = asyncio.create_task(house.app(scope, answer.receive, answer.send))
     await answer.head()
     running.cancel()
@@ -374,6 +380,7 @@ async def test_a_server_that_stops_cancels_like_a_caller_who_leaves(
     assert [told.status for told in responses_told(house)] == ["cancelled"]
 
 
+@over_asgi
 @pytest.mark.requirement("http:errors:after-first-event")
 async def test_a_bug_after_the_first_byte_cuts_the_answer_and_is_told(
     watched: tuple[House, Watched],
@@ -387,7 +394,7 @@ async def test_a_bug_after_the_first_byte_cuts_the_answer_and_is_told(
             await super().send(message)
 
     answer = Failing([msgspec.json.encode(asking("endless", stream=True))])
-    scope = house.client._scope("POST", "/v1/responses", {})
+    scope = AsgiClient(house.app)._scope("POST", "/v1/responses", {})
     running = asyncio.create_task(answer.run(house.app, scope))
     await answer.head()
     await patiently(model.closed)

@@ -1,4 +1,4 @@
-"""One scenario, every projection, every flavour: all of them tell the same story.
+"""One scenario, every projection, every flavour, both roads: all of them tell the same story.
 
 For each scenario and flavour: what the stream's events add up to is what its last event says,
 is what GET says, and is what the plain answer says; a replay is the stream again, byte for
@@ -17,7 +17,8 @@ import pytest
 
 from antiphon.app import running
 from antiphon.config import Config, ScriptedSettings, StoreSettings
-from tests.server.asgi_client import AsgiClient, events_of
+from tests.server.asgi_client import events_of
+from tests.server.conftest import Client, asking
 
 pytestmark = pytest.mark.anyio
 
@@ -108,10 +109,10 @@ FLAVOURS = {
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[AsgiClient]:
+async def client(road: str) -> AsyncIterator[Client]:
     config = Config(backends=(ScriptedSettings(),), store=StoreSettings(file=":memory:"))
-    async with running(config) as app:
-        yield AsgiClient(app.asgi)
+    async with running(config) as app, asking(app, road) as client:
+        yield client
 
 
 @pytest.fixture(params=SCENARIOS, ids=lambda scenario: scenario.name)
@@ -128,22 +129,20 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
 Events = list[tuple[str, Any]]
 
 
-async def plain(client: AsgiClient, flavour: Flavour, scenario: Scenario) -> dict[str, Any]:
+async def plain(client: Client, flavour: Flavour, scenario: Scenario) -> dict[str, Any]:
     answer = await client.request("POST", flavour.url(), body=body_of(scenario, stream=False))
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json"), answer
     response: dict[str, Any] = answer.json()
     return response
 
 
-async def streamed(client: AsgiClient, flavour: Flavour, scenario: Scenario) -> bytes:
+async def streamed(client: Client, flavour: Flavour, scenario: Scenario) -> bytes:
     answer = await client.request("POST", flavour.url(), body=body_of(scenario, stream=True))
     assert answer.status == 200, answer
     return answer.body
 
 
-async def retrieved(
-    client: AsgiClient, flavour: Flavour, response_id: str, query: str = ""
-) -> bytes:
+async def retrieved(client: Client, flavour: Flavour, response_id: str, query: str = "") -> bytes:
     answer = await client.request("GET", flavour.url(f"/{response_id}", query))
     assert answer.status == 200, answer
     return answer.body
@@ -221,7 +220,7 @@ def anonymous(response: Any) -> Any:
 
 @pytest.mark.requirement("http:matrix:stream-adds-up")
 async def test_the_events_of_a_stream_add_up_to_its_last_event_and_to_what_is_stored(
-    client: AsgiClient, flavour: Flavour, scenario: Scenario
+    client: Client, flavour: Flavour, scenario: Scenario
 ) -> None:
     events = events_of(await streamed(client, flavour, scenario))
     final = last_of(events)
@@ -235,7 +234,7 @@ async def test_the_events_of_a_stream_add_up_to_its_last_event_and_to_what_is_st
 
 @pytest.mark.requirement("http:matrix:replay-identical")
 async def test_a_replay_of_a_stream_is_the_stream_byte_for_byte(
-    client: AsgiClient, flavour: Flavour, scenario: Scenario
+    client: Client, flavour: Flavour, scenario: Scenario
 ) -> None:
     original = await streamed(client, flavour, scenario)
     response_id = last_of(events_of(original))["id"]
@@ -246,7 +245,7 @@ async def test_a_replay_of_a_stream_is_the_stream_byte_for_byte(
 
 @pytest.mark.requirement("http:matrix:plain-equals-stream")
 async def test_the_plain_answer_is_what_the_stream_ends_with(
-    client: AsgiClient, flavour: Flavour, scenario: Scenario
+    client: Client, flavour: Flavour, scenario: Scenario
 ) -> None:
     response = await plain(client, flavour, scenario)
     final = last_of(events_of(await streamed(client, flavour, scenario)))
@@ -260,7 +259,7 @@ async def test_the_plain_answer_is_what_the_stream_ends_with(
 
 @pytest.mark.requirement("http:matrix:plain-replayed")
 async def test_the_replay_of_a_plain_answer_adds_up_to_that_answer(
-    client: AsgiClient, flavour: Flavour, scenario: Scenario
+    client: Client, flavour: Flavour, scenario: Scenario
 ) -> None:
     response = await plain(client, flavour, scenario)
     events = events_of(await retrieved(client, flavour, response["id"], "stream=true"))
@@ -270,7 +269,7 @@ async def test_the_replay_of_a_plain_answer_adds_up_to_that_answer(
 
 @pytest.mark.requirement("http:matrix:flavours-agree")
 async def test_flavours_differ_in_what_azure_adds_and_in_nothing_else(
-    client: AsgiClient, flavour: Flavour, scenario: Scenario
+    client: Client, flavour: Flavour, scenario: Scenario
 ) -> None:
     ours = anonymous(await plain(client, FLAVOURS["openai"], scenario))
     theirs = anonymous(await plain(client, flavour, scenario))

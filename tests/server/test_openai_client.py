@@ -1,8 +1,9 @@
-"""The official client, in this process, refusing every answer that is not exactly typed."""
+"""The official client, over both roads, refusing every answer that is not exactly typed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -11,7 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from tests.server.conftest import House
+from tests.server.conftest import House, dialled
 
 pytestmark = pytest.mark.anyio
 
@@ -29,14 +30,19 @@ WEATHER: Any = {
 }
 
 
-def client_of(house: House, key: str = "sk-any") -> AsyncOpenAI:
-    return AsyncOpenAI(
-        api_key=key,
-        base_url="http://antiphon/v1",
-        http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app=house.app)),
-        max_retries=0,
-        _strict_response_validation=True,
-    )
+@asynccontextmanager
+async def client_of(house: House, key: str = "sk-any") -> AsyncIterator[AsyncOpenAI]:
+    async with (
+        dialled(house, house.road) as (origin, transport),
+        AsyncOpenAI(
+            api_key=key,
+            base_url=f"{origin}/v1",
+            http_client=httpx2.AsyncClient(transport=transport),
+            max_retries=0,
+            _strict_response_validation=True,
+        ) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
@@ -221,7 +227,8 @@ async def test_a_wrong_key_is_an_authentication_error(locked: House) -> None:
 async def test_the_client_repeats_only_what_may_help(
     house: House, script: str, attempts: int
 ) -> None:
-    async with client_of(house).with_options(max_retries=2) as client:
+    async with client_of(house) as plain:
+        client = plain.with_options(max_retries=2)
         client._calculate_retry_timeout = lambda *_, **__: 0.0  # type: ignore[method-assign]
         with pytest.raises(openai.APIStatusError):
             await client.responses.create(model=f"scripted/{script}", input="Hi.")

@@ -55,7 +55,7 @@ class SqliteHarness:
         return self.store
 
     def leftovers(self) -> int:
-        tables = ("responses", "chains")
+        tables = ("responses", "chains", "packs")
         return sum(self.count(f"SELECT count(*) FROM {table}") for table in tables)
 
     def count(self, statement: str) -> int:

@@ -12,12 +12,20 @@ import apsw
 import pytest
 
 from antiphon.errors import RemoteError
-from antiphon.observe import StoreCommitted
+from antiphon.observe import Observation, StoreCommitted
 from antiphon.store import sqlite_file
-from antiphon.store.sqlite import BATCH_ROWS_MAX, SqliteStore
+from antiphon.store.commits import BATCH_ROWS_MAX
+from antiphon.store.sqlite import SqliteStore
 from tests.store.sqlite_harness import SqliteHarness
 from tests.suites.store import *  # noqa: F403 - the tests
-from tests.suites.store import GRACE_AT_MOST_MS, opened, past, save_chain, turn
+from tests.suites.store import (
+    GRACE_AT_MOST_MS,
+    opened,
+    past,
+    save_chain,
+    told_to_the_loop,
+    turn,
+)
 from tests.suites.store_machine import machine_case
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +75,37 @@ async def test_saves_during_a_flush_are_one_commit_after_it(on_disk: SqliteHarne
         go_on.set()
         await asyncio.gather(first, others)
         assert [one.rows for one in on_disk.observed if isinstance(one, StoreCommitted)] == [1, 20]
+
+
+@pytest.mark.requirement("store:put:settled")
+async def test_an_observer_that_raises_loses_no_caller(tmp_path: Path) -> None:
+    def fail(observation: Observation) -> None:
+        raise ZeroDivisionError
+
+    store = SqliteStore(tmp_path / "antiphon.db", observe=fail)
+    await store.open()
+    async with told_to_the_loop() as raised:
+        for index in range(3):
+            await asyncio.wait_for(store.save(turn(f"r{index}")), 5)
+    await store.close()
+    assert [type(one) for one in raised] == [ZeroDivisionError] * 3
+
+
+@pytest.mark.requirement("store:save:failure")
+async def test_a_bug_inside_a_transaction_fails_its_batch_and_no_other(
+    on_disk: SqliteHarness,
+) -> None:
+    def buggy(statement: str) -> None:
+        on_disk.store.seen = on_disk.statements.append
+        raise ZeroDivisionError
+
+    async with told_to_the_loop() as raised, opened(on_disk) as store:
+        on_disk.store.seen = buggy
+        with pytest.raises(RemoteError, match="failed while it was writing"):
+            await asyncio.wait_for(store.save(turn("unlucky")), 5)
+        await asyncio.wait_for(store.save(turn("next")), 5)
+        assert await store.load("ours", "unlucky") is None
+    assert [type(one) for one in raised] == [ZeroDivisionError]
 
 
 async def test_large_rows_do_not_share_one_long_transaction(on_disk: SqliteHarness) -> None:
@@ -186,7 +225,7 @@ async def test_a_newer_database_is_refused_and_left_alone(on_disk: SqliteHarness
     db = apsw.Connection(str(on_disk.path))
     db.execute("INSERT INTO migrations VALUES (9999, 'later', 'abc', 0)")
     db.close()
-    with pytest.raises(RemoteError, match=r"schema version 9999, this antiphon knows .* up to 1:"):
+    with pytest.raises(RemoteError, match=r"schema version 9999, this antiphon knows .* up to 2:"):
         await on_disk.create().open()
     db = apsw.Connection(str(on_disk.path))
     db.execute("DELETE FROM migrations WHERE number = 9999")

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.errors import LocalProtocolError
+from antiphon.stream.cuts import Cuts, unpacked
 from antiphon.stream.deltas import Delta, Text
 from antiphon.stream.fold import fold
 from antiphon.stream.gate import Gate
 from antiphon.stream.grammar import ITEMS, LIFE
-from antiphon.stream.replay import TERMINAL_EVENT, Cuts, replay, unpacked
+from antiphon.stream.replay import TERMINAL_EVENT, replay
 from antiphon.types import events as ev
 from antiphon.types.content import OutputText
 from antiphon.types.events import Completed, Event, name_of
@@ -53,10 +54,9 @@ def test_a_replay_has_the_same_events_with_the_same_numbers(
 ) -> None:
     if logprobs:
         batches = with_logprobs(batches)
-    gate, events = compose(batches, cut=cut, logprobs=logprobs)
-    final, events = finished(gate, events, status)
     cuts = Cuts()
-    cuts.record(events, logprobs=logprobs)
+    gate, events = compose(batches, cut=cut, logprobs=logprobs, cuts=cuts)
+    final, events = finished(gate, events, status)
     stored = msgspec.json.decode(msgspec.json.encode(final), type=Response)
     assert replay(stored, unpacked(cuts.packed())) == events
 

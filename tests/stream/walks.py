@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from antiphon.ids import ItemIds
 from antiphon.stream.compose import Composer
+from antiphon.stream.cuts import Cuts
 from antiphon.stream.deltas import (
     Annotated,
     CallArguments,
@@ -102,10 +103,14 @@ def with_logprobs(batches: list[list[Delta]]) -> list[list[Delta]]:
 
 
 def compose(
-    batches: list[list[Delta]], *, cut: bool = False, logprobs: bool = False
+    batches: list[list[Delta]],
+    *,
+    cut: bool = False,
+    logprobs: bool = False,
+    cuts: Cuts | None = None,
 ) -> tuple[Gate, list[Event]]:
     """All events of one turn up to, not including, the terminal one."""
-    gate = Gate(response())
+    gate = Gate(response(), cuts=cuts)
     composer = Composer(gate, ItemIds(RESPONSE_ID), logprobs=logprobs)
     gate.emit(Created(response=gate.response))
     gate.emit(InProgress(response=gate.response))

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import msgspec
 import pytest
@@ -61,6 +62,19 @@ async def opened(harness: Harness) -> AsyncIterator[Store]:
         await store.close()
 
 
+@asynccontextmanager
+async def told_to_the_loop() -> AsyncIterator[list[BaseException]]:
+    """What callbacks raise meanwhile."""
+    raised: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+    try:
+        yield raised
+    finally:
+        loop.set_exception_handler(before)
+
+
 def turn(id: str, parent: str | None = None, **changes: object) -> StoredResponse:
     """A row whose items tell which response they belong to."""
     row = StoredResponse(
@@ -99,6 +113,18 @@ def ids_of(history: Sequence[Past] | None) -> list[str]:
     return [one.response_id for one in history]
 
 
+def joined(pieces: Sequence[bytes] | None) -> list[Any]:
+    """The items of several JSON arrays."""
+    assert pieces is not None
+    return [item for piece in pieces for item in msgspec.json.decode(piece)]
+
+
+def told(history: Sequence[Past] | None) -> list[Any]:
+    """The items of a history, in order."""
+    assert history is not None
+    return joined([array for one in history for array in (one.input, one.output)])
+
+
 # --- saving and loading -------------------------------------------------------------------------
 
 
@@ -117,6 +143,7 @@ async def test_what_is_saved_is_loaded_as_it_was(harness: Harness) -> None:
             await store.save(row)
         for row in rows:
             assert await store.load(row.project, row.id) == row
+            assert await store.load_object(row.project, row.id) == (row.head, row.output)
 
 
 @pytest.mark.requirement("store:save:reopen")
@@ -185,6 +212,76 @@ async def test_a_save_whose_caller_left_disturbs_nobody(harness: Harness) -> Non
         assert await store.load("ours", "stayed") is not None
 
 
+# --- putting: saving without waiting ---
+
+
+@pytest.mark.requirement("store:put:settled")
+async def test_what_is_put_is_settled_later_once_and_in_order(harness: Harness) -> None:
+    async with opened(harness) as store:
+        await store.save(turn("taken"))
+        settled: list[tuple[str, RemoteError | None]] = []
+        over = asyncio.Event()
+
+        def note(id: str, error: RemoteError | None) -> None:
+            settled.append((id, error))
+            if id == "first":  # inside a callback others can be put
+                store.put(turn("nested", "first"), partial(note, "nested"))
+            elif id == "nested":
+                over.set()
+
+        for id in ("first", "taken", "last"):
+            store.put(turn(id), partial(note, id))
+        assert settled == []
+        await asyncio.wait_for(over.wait(), 5)
+        assert [id for id, _ in settled] == ["first", "taken", "last", "nested"]
+        refused = {id: error.message for id, error in settled if error is not None}
+        assert list(refused) == ["taken"] and "'taken'" in refused["taken"]
+        assert await store.history("ours", "nested") == [past("first"), past("nested")]
+
+
+@pytest.mark.requirement("store:put:settled")
+async def test_a_callback_that_raises_keeps_nobody_else_waiting(harness: Harness) -> None:
+
+    def fail(error: RemoteError | None) -> None:
+        raise ZeroDivisionError
+
+    async with told_to_the_loop() as raised, opened(harness) as store:
+        for index in range(3):
+            store.put(turn(f"r{index}"), fail)
+            await store.save(turn(f"s{index}"))
+        store.put(turn("last"), fail)
+    assert [type(one) for one in raised] == [ZeroDivisionError] * 4
+
+
+@pytest.mark.requirement("store:put:settled")
+async def test_a_closed_store_refuses_what_is_put_without_raising(harness: Harness) -> None:
+    store = harness.create()
+    outcomes: list[RemoteError | None] = []
+    store.put(turn("early"), outcomes.append)
+    await store.open()
+    store.put(turn("queued"), outcomes.append)
+    await store.close()
+    store.put(turn("late"), outcomes.append)
+    assert len(outcomes) == 2
+    await asyncio.sleep(0)
+    early, queued, late = outcomes
+    assert early is not None and "not open" in early.message
+    assert queued is None
+    assert late is not None and "closed" in late.message
+
+
+async def test_a_local_store_answers_without_being_waited_for(harness: Harness) -> None:
+    async with opened(harness) as store:
+        if not store.local:
+            pytest.skip("this store is not local")
+        ids = await save_chain(store, 3)
+        for reading in (store.load, store.load_object, store.history, store.context):
+            for id in (ids[2], "missing"):
+                with pytest.raises(StopIteration) as ended:
+                    reading("ours", id).send(None)
+                assert (ended.value.value is None) == (id == "missing")
+
+
 async def test_closing_finishes_the_queued_saves_and_refuses_new_ones(harness: Harness) -> None:
     store = harness.create()
     with pytest.raises(RemoteError, match="not open"):
@@ -221,7 +318,9 @@ async def test_another_projects_ids_behave_like_missing_ones(harness: Harness) -
         for project in ("theirs", "", "OURS", "ours "):
             for id in ("secret", "child", "nonsense", "", "secret\x00", "\ud800"):
                 assert await store.load(project, id) is None
+                assert await store.load_object(project, id) is None
                 assert await store.history(project, id) is None
+                assert await store.context(project, id) is None
                 assert await store.delete(project, id) is False
         assert ids_of(await store.history("ours", "child")) == ["secret", "child"]
 
@@ -288,6 +387,11 @@ async def test_a_history_of_1000_turns_costs_two_queries(harness: Harness) -> No
         history = await store.history("ours", ids[-1])
         assert len(harness.statements) <= 2
         assert history == [past(id) for id in ids]
+        harness.statements.clear()
+        context = await store.context("ours", ids[-1])
+        assert len(harness.statements) <= 2
+        assert joined(context) == told(history)
+        assert context is not None and len(context) < 100
 
 
 @pytest.mark.requirement("store:history:two-queries")
@@ -303,6 +407,10 @@ async def test_a_history_with_a_fork_at_every_turn_costs_two_queries(harness: Ha
         history = await store.history("ours", way[-1])
         assert len(harness.statements) <= 2
         assert history == [past(id) for id in way]
+        harness.statements.clear()
+        context = await store.context("ours", way[-1])
+        assert len(harness.statements) <= 2
+        assert joined(context) == told(history)
 
 
 # --- deleting -----------------------------------------------------------------------------------
@@ -314,7 +422,9 @@ async def test_a_deleted_response_is_gone_at_once_and_its_id_stays_taken(harness
         await store.save(turn("a"))
         assert await store.delete("ours", "a") is True
         assert await store.load("ours", "a") is None
+        assert await store.load_object("ours", "a") is None
         assert await store.history("ours", "a") is None
+        assert await store.context("ours", "a") is None
         assert await store.delete("ours", "a") is False
         with pytest.raises(RemoteError):
             await store.save(turn("a"))
@@ -467,7 +577,9 @@ async def test_an_expired_response_is_missing_before_any_sweep(harness: Harness)
         assert await store.load("ours", "short") is not None
         harness.clock.now = START_MS + 10
         assert await store.load("ours", "short") is None
+        assert await store.load_object("ours", "short") is None
         assert await store.history("ours", "short") is None
+        assert await store.context("ours", "short") is None
         assert await store.delete("ours", "short") is False
         expected = [past("short", deleted=True), past("child")]
         assert await store.history("ours", "child") == expected

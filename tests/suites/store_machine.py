@@ -13,7 +13,16 @@ from msgspec import Struct
 
 from antiphon.errors import RemoteError
 from antiphon.store.base import Past, StoredResponse
-from tests.suites.store import GRACE_AT_MOST_MS, HOUR_MS, Harness, blank, past, turn
+from tests.suites.store import (
+    GRACE_AT_MOST_MS,
+    HOUR_MS,
+    Harness,
+    blank,
+    joined,
+    past,
+    told,
+    turn,
+)
 
 PROJECTS = st.sampled_from(["ours", "theirs"])
 
@@ -123,6 +132,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert self.runner.run(self.store.history(other, id)) is None
             if known.died_at is not None:
                 assert loaded is None and history is None
+                assert self.runner.run(self.store.context(project, id)) is None
                 continue
             assert loaded == known.row
             assert history is not None
@@ -130,6 +140,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert len(history) == len(ancestors) + 1
             for one, ancestor in zip(history, [*ancestors, known], strict=True):
                 self.check(one, ancestor)
+            context = self.runner.run(self.store.context(project, id))
+            assert joined(context) == told(history)
 
     def check(self, one: Past, known: Known) -> None:
         exact = past(known.row.id, deleted=known.died_at is not None)

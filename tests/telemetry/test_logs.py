@@ -7,17 +7,23 @@ import json
 import logging
 from typing import Any
 
+import msgspec
+import pytest
+
 from antiphon.config import LogSettings
 from antiphon.observe import (
+    KINDS,
     Broke,
     EngineChanged,
     Observation,
     RequestFinished,
+    ResponseFinished,
     Retried,
     StoreCommitted,
     Swept,
     TurnFinished,
 )
+from antiphon.telemetry import logs as logs_module
 from antiphon.telemetry.logs import Logs
 
 
@@ -48,6 +54,43 @@ def test_a_line_has_its_time_first_and_no_empty_fields() -> None:
         *("timestamp", "level", "event", "request_id", "method", "route", "status", "seconds")
     ]
     assert line["seconds"] == 0.0123
+
+
+@pytest.mark.requirement("telemetry:lines:same")
+@pytest.mark.parametrize("first_delta_seconds", [0.0012345, None])
+def test_the_line_of_a_response_is_its_record(first_delta_seconds: float | None) -> None:
+    seen = ResponseFinished(
+        *("resp_1", 'pro"j', "mödel", "completed", 12.3456789, first_delta_seconds),
+        *(14, 0, 11, False, True),
+    )
+    (line,) = lines("info", seen)
+    record = msgspec.structs.asdict(seen)
+    if first_delta_seconds is None:
+        del record["first_delta_seconds"]
+    else:
+        record["first_delta_seconds"] = 0.0012
+    record["seconds"] = 12.3457
+    assert list(line.items())[1:] == [("level", "info"), ("event", "response"), *record.items()]
+    assert lines("warning", seen) == []
+
+
+def test_a_line_says_when_it_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([999, 1000, 1999, 86_400_000, 86_399_999])
+    monkeypatch.setattr(logs_module, "now_ms", lambda: next(moments))
+    every = lines("info", *[request(404)] * 5)
+    assert [line["timestamp"] for line in every] == [
+        "1970-01-01T00:00:00.999Z",
+        "1970-01-01T00:00:01.000Z",
+        "1970-01-01T00:00:01.999Z",
+        "1970-01-02T00:00:00.000Z",
+        "1970-01-01T23:59:59.999Z",  # somebody set the clock back
+    ]
+
+
+@pytest.mark.requirement("telemetry:observe:every_kind")
+def test_every_kind_of_record_has_its_line() -> None:
+    every = Logs(LogSettings(format="json", level="debug"), io.StringIO())
+    assert set(every.hears) == set(KINDS)
 
 
 def test_what_happens_often_is_shown_at_debug_only() -> None:

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from antiphon.observe import (
+    KINDS,
     Broke,
     EngineChanged,
     RequestFinished,
@@ -79,17 +80,31 @@ def test_everything_observed_is_counted() -> None:
     assert samples(metrics)["antiphon_engine_ready",] == 0
 
 
+@pytest.mark.requirement("telemetry:observe:every_kind")
+def test_every_kind_of_record_is_counted() -> None:
+    assert set(Metrics().hears) == set(KINDS)
+
+
+def test_a_series_is_shown_once_there_is_something_to_show() -> None:
+    metrics = Metrics()
+    assert [name for name, *labels in samples(metrics) if labels] == []
+    metrics(response("m", None))
+    shown = {name for name, *labels in samples(metrics) if "m" in labels}
+    assert "antiphon_response_seconds_count" in shown
+    assert "antiphon_first_delta_seconds_count" not in shown
+
+
 @pytest.mark.requirement("process:metrics:bounded")
 def test_names_callers_invent_do_not_make_series_without_end() -> None:
     metrics = Metrics()
     for number in range(MODELS_MAX + 50):
         metrics(response(f"invented-{number}"))
-    assert len(metrics.responses.values) == MODELS_MAX + 1
-    assert metrics.responses.values["other", "completed"] == 50
+    assert len(metrics.responses.series) == MODELS_MAX + 1
+    assert metrics.responses.series["other", "completed"].value == 50
 
 
 def test_a_value_on_a_bound_is_in_its_bucket() -> None:
     histogram = Histogram("x", "", bounds=(1.0, 2.0))
     for value in (0.5, 1.0, 2.0, 9.0):
-        histogram.see(value)
-    assert histogram.buckets(()) == [("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)]
+        histogram.at().see(value)
+    assert histogram.at().buckets() == [("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)]

@@ -105,7 +105,8 @@ async def input_items(exchange: Exchange) -> None:
 
 async def delete(exchange: Exchange) -> None:
     """``DELETE /v1/responses/{id}``. The body, if any, is not looked at."""
-    await exchange.answer(await stored.delete(*_asked_for(exchange)))
+    _, project, response_id = _asked_for(exchange)
+    await exchange.answer(await exchange.deps.runs.delete(project, response_id))
 
 
 async def cancel(exchange: Exchange) -> None:

@@ -1,0 +1,264 @@
+"""The messages of a turn as JSON, at the price of what is new in it.
+
+Every turn of a conversation brings all earlier items again. What was written for them is kept
+in ``Turn.known.memo``, and only the rest is written anew. All turns of a conversation share one
+buffer: who stands at its end appends, a fork copies what it has in common and goes on alone.
+
+Where a conversation may be cut: behind an item after which ``Thread`` holds nothing back (the
+model's turn is closed) and every call has met its result. The messages so far are then final,
+and those that follow are the same whether or not the ones before were written with them. What
+the front collects (``merge_system``) is kept beside. One thing can still change: reasoning
+behind the last message of a user goes back until the next such message comes. A cut says
+whether it holds such reasoning; another one, that does not, is kept for the turn that needs it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.backends.base import Turn
+from antiphon.backends.messages import (
+    ChatMessage,
+    Thread,
+    last_user_at,
+    plain_messages,
+    says_json,
+)
+from antiphon.backends.profiles import Profile
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Reasoning,
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Cut(Struct, frozen=True, eq=False):
+    """What was written for the first ``length`` items of a conversation.
+
+    ``buffer[:size]`` is their messages as JSON, with commas between; what may stand behind it
+    belongs to other turns. ``system``: the texts merged to the front. ``user_at``: where the
+    last message of a user stands, -1 without one (looked at only where reasoning goes back).
+    ``thoughts``: whether reasoning behind that message was written or left out; None if there
+    is none, so that the cut holds whatever follows; else ``sure`` is the longest such before it.
+    ``says_json``: whether a content or ``system`` says the word; None if nobody has looked.
+    """
+
+    profile: Profile
+    length: int
+    buffer: bytearray
+    size: int
+    system: tuple[str, ...]
+    user_at: int
+    thoughts: bool | None
+    sure: Cut | None
+    says_json: bool | None
+
+    def text(self) -> bytearray | memoryview:
+        """The messages; to be read at once, as the buffer cannot grow meanwhile."""
+        return (
+            self.buffer if len(self.buffer) == self.size else memoryview(self.buffer)[: self.size]
+        )
+
+
+class Written(Struct, frozen=True, eq=False):
+    """A turn's messages: those of ``past``, then ``new`` (JSON with commas between).
+
+    ``system``: the texts merged to the front. ``says_json``: as in ``Cut``.
+    """
+
+    past: Cut | None
+    new: bytes
+    system: tuple[str, ...]
+    says_json: bool | None
+
+
+def write(turn: Turn, profile: Profile, look_for_json: bool = False) -> Written:
+    """The messages of a turn's items. ``look_for_json``: ``says_json`` is wanted."""
+    start, user_at = _start(turn, profile)
+    if look_for_json:
+        if start is not None and start.says_json is None:
+            start = None
+    elif (written := _plainly(turn, profile, start, user_at)) is not None:
+        return written
+    return _fully(turn, profile, start, user_at, look_for_json)
+
+
+def _start(turn: Turn, profile: Profile) -> tuple[Cut | None, int]:
+    """The cut to go on from, and where the turn's last message of a user stands.
+
+    Where reasoning never goes back the latter is the end: no reasoning stands behind it.
+    """
+    known = turn.known
+    cut: Cut | None = known.memo.get(_key(profile)) if known is not None else None
+    if not profile.reasoning_field:
+        return cut, len(turn.items)
+    if cut is None:
+        return None, last_user_at(turn.items)
+    user_at = last_user_at(turn.items, cut.length)
+    if user_at < 0:
+        user_at = cut.user_at
+    if cut.thoughts is None or cut.thoughts == (user_at < cut.length):
+        return cut, user_at
+    return cut.sure, user_at
+
+
+def _key(profile: Profile) -> tuple[type[Cut], int]:
+    # A cut keeps its profile alive, so while it is there the number means no other one.
+    return Cut, id(profile)
+
+
+class _Mark(Struct, frozen=True):
+    """Where a conversation may be cut: fields of the ``Cut``, and how much there is before it."""
+
+    length: int
+    user_at: int
+    thoughts: bool | None = None
+    messages: int = 0
+    system: int = 0
+
+
+def _extended(
+    profile: Profile,
+    start: Cut | None,
+    mark: _Mark,
+    text: bytes,
+    system: Sequence[str] = (),
+    said: bool | None = None,
+) -> Cut:
+    """The cut at ``mark``: ``start`` and what follows it. ``said``: JSON is spoken of in that."""
+    if start is None:
+        buffer, sure = bytearray(text), None
+    else:
+        buffer, system = start.buffer, (*start.system, *system)
+        if len(buffer) != start.size:
+            buffer = buffer[: start.size]  # another turn has gone on from here: leave it that
+        if buffer and text:
+            buffer += b","
+        buffer += text
+        sure = start if start.thoughts is None else start.sure
+    if mark.thoughts is None:
+        sure = None
+    if start is not None and start.says_json:
+        said = True
+    return Cut(
+        profile,
+        mark.length,
+        buffer,
+        len(buffer),
+        tuple(system),
+        mark.user_at,
+        mark.thoughts,
+        sure,
+        said,
+    )
+
+
+def _plainly(turn: Turn, profile: Profile, start: Cut | None, user_at: int) -> Written | None:
+    """The short way for conversations of texts; None if there is anything else in it."""
+    begin = start.length if start is not None else 0
+    items = turn.items[begin:] if begin else turn.items
+    pieces = plain_messages(items, profile, user_at - begin)
+    if pieces is None:
+        return None
+    known = turn.known
+    if known is not None and (count := _heard(items[: known.length - begin], profile)):
+        text = b",".join(filter(None, pieces[:count]))
+        del pieces[:count]
+        start = _extended(profile, start, _Mark(begin + count, begin + count - 1), text)
+        known.memo[_key(profile)] = start
+    system = start.system if start is not None else ()
+    return Written(start, b",".join(filter(None, pieces)), system, None)
+
+
+def _heard(items: Sequence[Item], profile: Profile) -> int:
+    """How many of the items there are up to the last message the model did not write.
+
+    Where reasoning goes back it has to be a user's: what stands before that never does.
+    """
+    for at in range(len(items) - 1, -1, -1):
+        item = items[at]
+        if isinstance(item, Message) and (
+            item.role == "user" or (item.role != "assistant" and not profile.reasoning_field)
+        ):
+            return at + 1
+    return 0
+
+
+def _fully(
+    turn: Turn, profile: Profile, start: Cut | None, user_at: int, look_for_json: bool
+) -> Written:
+    """The long way: any items, through a ``Thread``."""
+    items, known = turn.items, turn.known
+    begin = start.length if start is not None else 0
+    length = max(begin, known.length) if known is not None else begin
+    thread = Thread(profile, current_from=user_at + 1)
+    thread.expect(items[begin:] if begin else items)
+    marks = _add_known(thread, items[begin:length], start, user_at) if length > begin else []
+    for at in range(length, len(items)):
+        thread.add(items[at], at)
+    thread.close()
+    done = _Mark(0, 0)
+    for mark in marks:
+        messages = thread.messages[done.messages : mark.messages]
+        system = thread.system[done.system : mark.system]
+        said = _says_json(messages, system) if look_for_json else None
+        start = _extended(profile, start, mark, _encode(messages)[1:-1], system, said)
+        done = mark
+    if start is not None and marks and known is not None:
+        known.memo[_key(profile)] = start
+    messages, system = thread.messages[done.messages :], thread.system[done.system :]
+    said = _says_json(messages, system) if look_for_json else None
+    if start is not None:
+        said = start.says_json or said
+        system = [*start.system, *system]
+    return Written(start, _encode(messages)[1:-1], tuple(system), said)
+
+
+def _add_known(
+    thread: Thread, items: Sequence[Item], start: Cut | None, user_at: int
+) -> list[_Mark]:
+    """Add the known items behind ``start``; tells where they may be cut: at the last place that
+    holds whatever follows, and at the last one of all if that is another."""
+    begin, last_user, thoughts = 0, -1, None
+    if start is not None:
+        begin, last_user, thoughts = start.length, start.user_at, start.thoughts
+    sure: _Mark | None = None
+    latest: _Mark | None = None
+    owed: defaultdict[str, int] = defaultdict(int)
+    for at, item in enumerate(items, begin):
+        thread.add(item, at)
+        match item:
+            case Message(role="user"):
+                last_user, thoughts = at, None
+            case FunctionCall() | CustomToolCall():
+                owed[item.call_id] += 1
+            case FunctionCallOutput() | CustomToolCallOutput():
+                owed[item.call_id] -= 1
+                if not owed[item.call_id]:
+                    del owed[item.call_id]
+            case Reasoning(content=list(content)) if content and thread.profile.reasoning_field:
+                thoughts = at > user_at
+            case _:
+                pass
+        if thread.is_settled and not owed:
+            counts = len(thread.messages), len(thread.system)
+            latest = _Mark(at + 1, last_user, thoughts, *counts)
+            if thoughts is None:
+                sure = latest
+    if sure is latest:
+        return [] if latest is None else [latest]
+    return [mark for mark in (sure, latest) if mark is not None]
+
+
+def _says_json(messages: Sequence[ChatMessage], system: Sequence[str]) -> bool:
+    return says_json(messages) or any("json" in text.lower() for text in system)

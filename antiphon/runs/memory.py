@@ -1,0 +1,167 @@
+"""Conversations remembered between turns, so that a turn costs its new items only.
+
+What is remembered is what the store holds, already decoded: whoever finds nothing here reads the
+store and comes to the same context. It is bounded in bytes; the conversation that rested longest
+goes first. A turn's memory takes the place of its parent's, because a conversation goes on; a
+branch from an earlier turn is read from the store.
+
+A row is kept as the JSON it was stored as and decoded when somebody continues it: most responses
+have no next turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from antiphon.ids import KEY_LENGTH, now_ms
+from antiphon.runs.said import Said
+from antiphon.store.base import StoredResponse
+
+if TYPE_CHECKING:
+    from antiphon.runs.context import Context
+
+_ENTRY_BYTES = 1_000
+_ITEM_BYTES = 700
+"""What an entry and a decoded item take beside their text (measured with tracemalloc)."""
+_TEXT_TIMES = 2
+"""The text is there twice: in the items and in what the backend made of them."""
+
+
+class _Entry(Struct, eq=False):
+    """One response: ``length`` items of ``said``, then what ``unread`` holds (JSON arrays)."""
+
+    said: Said | None
+    length: int
+    unread: tuple[bytes, ...]
+    memo: dict[Any, Any]
+    expires_at: int | None
+    size_bytes: int
+
+    def opened(self) -> Said:
+        """Everything said up to this response. Extends the parent's, if nobody did before."""
+        said = self.said
+        if said is None:
+            said = Said()
+        elif len(said.items) != self.length:
+            said = said.upto(self.length)
+        for array in self.unread:
+            said.read(array)
+        self.said, self.length, self.unread = said, len(said.items), ()
+        return said
+
+
+class Memory:
+    """The conversations of one process, by project and response. At most ``bytes_max``
+    (estimated). ``retention_ms`` is how long the store keeps responses made from now on, None for
+    ever."""
+
+    def __init__(
+        self,
+        bytes_max: int = 32 * 1024 * 1024,
+        *,
+        retention_ms: int | None = None,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._bytes_max = bytes_max
+        self._retention_ms = retention_ms
+        self._clock = clock
+        self._since_ms = clock()
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._bytes = 0
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def size_bytes(self) -> int:
+        """An estimate of what is held."""
+        return self._bytes
+
+    def recall(self, project: str, response_id: str) -> tuple[Said, dict[Any, Any]] | None:
+        """Everything said up to the response and a copy of the backend's memo, if remembered.
+
+        Valid until the caller waits: then another turn may have added to it (``Said.upto``).
+        """
+        key = (project, response_id)
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return None
+        if entry.expires_at is not None and entry.expires_at <= self._clock():
+            self._bytes -= entry.size_bytes
+            return None
+        self._entries[key] = entry  # the newest again
+        return entry.opened(), dict(entry.memo)
+
+    def peek(self, project: str, response_id: str) -> Said | None:
+        """What ``recall`` would find."""
+        found = self.recall(project, response_id)
+        return None if found is None else found[0]
+
+    def keep(self, context: Context, row: StoredResponse) -> None:
+        """Remember a response that is durable and may be continued, in its parent's place.
+        ``context`` is the one it was made from, ``row`` the one that was stored."""
+        if row.parent is not None:
+            self._drop((row.project, row.parent))
+        said, past = context.said, context.past
+        text = len(row.input) + len(row.output) + (said.size_bytes if said is not None else 0)
+        known = context.turn.known
+        entry = _Entry(
+            said,
+            past,
+            (row.input, row.output),
+            known.memo if known is not None else {},
+            row.expires_at,
+            _size_bytes(text, past + context.new + 1),
+        )
+        self._put((row.project, row.id), entry)
+
+    def learn(self, project: str, response_id: str, said: Said, forgotten: int) -> None:
+        """Remember what was read from the store. ``forgotten`` is what it was when the reading
+        began: nothing is learned if anything was forgotten since, it could be this.
+
+        Only responses of this process' life are: when others expire is not known here.
+        """
+        created_ms = _created_ms(response_id)
+        if created_ms < self._since_ms or forgotten != self.forgotten:
+            return
+        retention_ms = self._retention_ms
+        expires_at = None if retention_ms is None else created_ms + retention_ms
+        length = len(said.items)
+        size_bytes = _size_bytes(said.size_bytes, length)
+        self._drop((project, response_id))
+        self._put((project, response_id), _Entry(said, length, (), {}, expires_at, size_bytes))
+
+    def forget(self, project: str, response_id: str) -> None:
+        """The response was deleted: it is not remembered when this returns."""
+        self.forgotten += 1
+        self._drop((project, response_id))
+
+    def _put(self, key: tuple[str, str], entry: _Entry) -> None:
+        if entry.size_bytes > self._bytes_max:  # it would drive out all others, then itself
+            return
+        self._entries[key] = entry
+        self._bytes += entry.size_bytes
+        while self._bytes > self._bytes_max:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= entry.size_bytes
+
+
+def _size_bytes(text: int, items: int) -> int:
+    return _ENTRY_BYTES + _TEXT_TIMES * text + _ITEM_BYTES * items
+
+
+def _created_ms(response_id: str) -> int:
+    """When an id of ours was minted; 0 if it is not one."""
+    digits = response_id.partition("_")[2]
+    try:
+        return int(digits[2:14], 16) if len(digits) == KEY_LENGTH else 0
+    except ValueError:
+        return 0

@@ -1,0 +1,216 @@
+"""What a request asks for besides its items: tools, format, sampling, and what we must refuse.
+
+Types and ranges were checked when it was decoded. Here come the rules between parameters, what
+this server cannot do (each a 400 that names the parameter), and what it accepts without doing all
+of it (a downgrade that is reported). Most requests set nothing any of these rules is about:
+``is_plain`` sees that at a glance, and they share one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from antiphon.backends.base import Backend, Capabilities
+from antiphon.config import RunSettings
+from antiphon.errors import ClientError
+from antiphon.runs.demands import Demands, argument_checks, offered, settle_strict, text_check
+from antiphon.types.codec import open_choice, open_tools
+from antiphon.types.request import CreateResponse
+from antiphon.types.tools import AllowedTools, Format, TextFormat, Tool
+
+
+class Wishes(Struct, frozen=True):
+    """``tools`` and ``choice`` are those of the request, ``shown`` and ``mode`` what a model call
+    has of them. ``demands`` hold for a backend that is able to do what it said; ``demands_on``
+    says what they are if a call taught otherwise. ``downgrades``: parameters that were accepted
+    but are not fully honoured. ``plain``: nothing was asked for (``is_plain``)."""
+
+    demands: Demands
+    demands_on: Callable[[Capabilities], Demands]
+    tools: list[Tool] = []
+    choice: Any = "auto"
+    shown: list[Tool] = []
+    mode: Any = "auto"
+    format: Format = TextFormat()
+    logprobs: bool = False
+    downgrades: list[str] = []
+    plain: bool = False
+
+
+def _wishes_of_nothing(demands: Demands) -> Wishes:
+    return Wishes(demands, lambda able: demands, plain=True)
+
+
+_PLAIN = {
+    "content": _wishes_of_nothing(Demands()),
+    "none": _wishes_of_nothing(Demands(no_thoughts=True)),
+}
+
+
+def wishes_of(
+    asked: CreateResponse, backend: Backend, settings: RunSettings
+) -> tuple[Capabilities, Wishes]:
+    """What the request asks for, and what its model can do. Raises ``ClientError``."""
+    if is_plain(asked):
+        return backend.capabilities(asked.model or ""), _PLAIN[settings.raw_reasoning]
+    model = _checked_model(asked)
+    _check_unavailable(asked)
+    able = backend.capabilities(model)
+    tools = settle_strict(open_tools(asked.tools), able)
+    choice = open_choice(asked.tool_choice, tools)
+    text = asked.text
+    format = text.format if text is not None and text.format is not None else TextFormat()
+    demands_on = partial(_demands, asked, tools, choice, format, settings)
+    return able, Wishes(
+        demands=demands_on(able),
+        demands_on=demands_on,
+        tools=tools,
+        choice=choice,
+        shown=tools if choice == "none" else offered(tools, choice),
+        mode=choice.mode if isinstance(choice, AllowedTools) else choice,
+        format=format,
+        logprobs=_wants_logprobs(asked),
+        downgrades=downgrades(asked, able),
+    )
+
+
+def is_plain(asked: CreateResponse) -> bool:
+    """Whether no rule of this file can refuse, change or report anything of the request.
+
+    It lists the parameters that rules are about; those it does not list, any request may set.
+    """
+    return (
+        asked.tools is None
+        and asked.text is None
+        and asked.reasoning is None
+        and asked.include is None
+        and asked.tool_choice is None
+        and asked.parallel_tool_calls is None
+        and asked.service_tier is None
+        and asked.presence_penalty is None
+        and asked.frequency_penalty is None
+        and asked.top_logprobs is None
+        and asked.verbosity is None
+        and asked.max_tool_calls is None
+        and asked.prompt_cache_options is None
+        and asked.prompt_cache_retention is None
+        and asked.background is None
+        and asked.background_options is None
+        and asked.conversation is None
+        and asked.prompt is None
+        and asked.context_management is None
+        and asked.moderation is None
+        and asked.multi_agent is None
+        and asked.image is None
+        and asked.access_programs is None
+        and bool(asked.model)
+        and (bool(asked.input) or asked.previous_response_id is not None)
+    )
+
+
+def _demands(
+    asked: CreateResponse,
+    tools: list[Tool],
+    choice: Any,
+    format: Format,
+    settings: RunSettings,
+    able: Capabilities,
+) -> Demands:
+    if tools and not able.tools and choice != "none":
+        raise cannot(f"The model '{asked.model}' does not take tools.", "tools")
+    if _wants_logprobs(asked) and not able.logprobs:
+        raise cannot(f"The model '{asked.model}' returns no log probabilities.", "include")
+    mode = choice.mode if isinstance(choice, AllowedTools) else choice
+    return Demands(
+        text=text_check(format, able),
+        arguments=argument_checks(tools, able),
+        callable=frozenset(tool.name for tool in offered(tools, choice)),
+        must_call=mode not in ("auto", "none"),
+        one_call=asked.parallel_tool_calls is False,
+        no_thoughts=settings.raw_reasoning == "none",
+    )
+
+
+def _wants_logprobs(asked: CreateResponse) -> bool:
+    return "message.output_text.logprobs" in (asked.include or ())
+
+
+# Refusals ---------------------------------------------------------------------------------
+
+
+def cannot(message: str, param: str, code: str = "unsupported_value") -> ClientError:
+    return ClientError(message, code=code, param=param)
+
+
+def _checked_model(asked: CreateResponse) -> str:
+    if not asked.model:
+        raise ClientError(
+            "Missing required parameter: 'model'.",
+            code="missing_required_parameter",
+            param="model",
+        )
+    if asked.conversation is not None and asked.previous_response_id is not None:
+        raise ClientError(
+            "'conversation' and 'previous_response_id' exclude each other: send one of them.",
+            code="mutually_exclusive_parameters",
+            param="conversation",
+        )
+    if not asked.input and asked.previous_response_id is None and asked.prompt is None:
+        raise ClientError(
+            "Missing required parameter: 'input' must be a string or a list of items.",
+            code="missing_required_parameter",
+            param="input",
+        )
+    return asked.model
+
+
+def _check_unavailable(asked: CreateResponse) -> None:
+    """What the API has and this server does not have yet: a precise 400 each."""
+    window = asked.background_options.completion_window if asked.background_options else None
+    prewarm = asked.prompt_cache_options is not None and asked.prompt_cache_options.prewarm is True
+    for wrong, param, instead in (
+        (asked.background is True, "background", "send the request without it or stream it"),
+        (window not in (None, "soonest"), "background_options", "only 'soonest' is available"),
+        (asked.conversation is not None, "conversation", "chain with 'previous_response_id'"),
+        (asked.prompt is not None, "prompt", "send 'instructions' and 'input'"),
+        (bool(asked.context_management), "context_management", "use 'truncation': 'auto'"),
+        (asked.moderation is not None, "moderation", "no moderation model is configured"),
+        (bool((asked.multi_agent or {}).get("enabled")), "multi_agent", "leave it out"),
+        (prewarm, "prompt_cache_options.prewarm", "leave it out"),
+    ):
+        if wrong:
+            raise cannot(
+                f"Unsupported parameter: '{param}' is not available on this server; {instead}.",
+                param,
+                "unsupported_parameter",
+            )
+
+
+def downgrades(asked: CreateResponse, able: Capabilities) -> list[str]:
+    """Parameters that are accepted because real clients send them, and not fully honoured."""
+    reasoning = asked.reasoning
+    effort = reasoning is not None and reasoning.effort is not None
+    summary = reasoning is not None and (reasoning.summary or reasoning.generate_summary)
+    found = [
+        ("presence_penalty", bool(asked.presence_penalty) and "presence_penalty" in able.unsent),
+        ("frequency_penalty", bool(asked.frequency_penalty) and "frequency_penalty" in able.unsent),
+        ("reasoning.effort", effort and "reasoning.effort" in able.unsent),
+        ("reasoning.summary", bool(summary)),
+        ("reasoning.mode", reasoning is not None and reasoning.mode == "pro"),
+        ("reasoning.context", reasoning is not None and reasoning.context == "all_turns"),
+        (
+            "include:reasoning.encrypted_content",
+            "reasoning.encrypted_content" in (asked.include or ()),
+        ),
+        ("service_tier", asked.service_tier not in (None, "auto", "default")),
+        ("access_programs", asked.access_programs is not None),
+        (
+            "image.context_compression",
+            asked.image is not None and asked.image.context_compression == "enabled",
+        ),
+    ]
+    return [name for name, hit in found if hit]

@@ -1,0 +1,516 @@
+"""The hot routes: creating a response and reading one, answered in the connection itself.
+
+What this file is. ``Http`` is uvicorn's HTTP/1.1 connection. In front of uvicorn it looks at
+every request: a plain ``POST /v1/responses`` or ``GET /v1/responses/{id}`` is answered here, from
+the bytes read to the bytes written, with no ASGI and no task between; any other request is
+uvicorn's, and so ASGI's, unseen. Both roads make the same ``Live`` and send the same bytes.
+
+    data_received → head, body → decode → resolve → Runs.start          (one callback)
+    upstream's data_received → Live.take → events → _Streamed.write     (one callback per read)
+    store's flush → Live._settled → end → the last bytes                (one callback)
+
+Rules
+1. Hot is only what is certain: HTTP/1.1, a head that arrives in one piece and has no header that
+   changes how a message is framed or coded, a good key, a path to the letter, room under
+   ``requests_max``. Of everything else nothing was touched, and uvicorn reads the same bytes.
+2. A head is believed only after uvicorn's own parser has read it, and its key was checked; what
+   it meant is remembered by its bytes (``heads.py``).
+3. Nothing here waits. What has to (another store, documents) is resolved in one task, and the
+   answer goes on from there as before.
+4. One answer at a time per connection. What a caller sends meanwhile stays in ``_unread``, and
+   the socket is not read while that is too much.
+5. A caller who reads slowly pauses the model (``pause_writing`` → ``Live.pause`` → the upstream's
+   socket); one who takes nothing for ``STALLED_AFTER_SECONDS`` has left. A caller who left cancels.
+6. What leaves together is one ``write``: head and body of a plain answer, all events of a read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from antiphon.errors import ClientError, RemoteError
+from antiphon.observe import Broke, RequestFinished
+from antiphon.runs import stored
+from antiphon.runs.context import Context, at_once, resolves_at_once
+from antiphon.runs.driver import Live
+from antiphon.server import presence
+from antiphon.server.errors import Headers, problem_of
+from antiphon.server.exchange import LEFT_STATUS, OPENAI_VERSION, Deps
+from antiphon.server.frames import CONTENT_TYPE, DONE, frames, obfuscated
+from antiphon.server.heads import Head, Heads
+from antiphon.types.codec import decode_create
+from antiphon.types.events import Event
+from antiphon.types.request import CreateResponse
+
+HEAD_BYTES_MAX = 65_536
+"""Request line and headers together; the parser itself would take any number."""
+
+UNREAD_BYTES_MAX = 65_536
+"""What a caller may send ahead, while an answer is under way, before the socket is not read."""
+
+_CREATE = b"POST /v1/responses HTTP/1.1\r\n"
+_RETRIEVE = re.compile(rb"GET /v1/responses/(resp_[0-9a-f]{34}) HTTP/1\.1\r\n")
+_READING = b"GET /v1/responses/resp_"
+_END = b"\r\n\r\n"
+
+_OFFER_OF_HTTP_2 = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
+_JSON = b"application/json"
+_VERSION = b"openai-version: %b\r\n" % OPENAI_VERSION
+_STREAMED: Headers = [
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+    (b"transfer-encoding", b"chunked"),
+]
+_LAST_CHUNK = b"0\r\n\r\n"
+_PING = b": keep-alive\n\n"
+
+Lines = Sequence[tuple[bytes, bytes]]
+
+
+class Http(HttpToolsProtocol):
+    """One connection. Made by uvicorn; ``protocol`` says for which server."""
+
+    deps: Deps
+    heads: Heads
+    _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._answer: _Answer | None = None
+        self._unread = b""
+        self._gathered: list[bytes] = []
+        self._missing_bytes = 0
+        self._in_message = False
+        self._head_bytes = 0
+        self._used_at = 0.0
+        self.last = False
+
+    # -- from the socket --------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is not None or self._unread:
+            self._keep(data)
+        elif self._missing_bytes:
+            self._gather(data)
+        else:
+            self._look(data)
+
+    def _look(self, data: bytes) -> None:
+        """Answer the requests that begin here, one after another; leave what is not hot, and
+        everything behind it, to uvicorn."""
+        cycle = self.cycle
+        if self._in_message or (cycle is not None and not cycle.response_complete):
+            return self._leave_to_uvicorn(data)
+        while data:
+            taken = self._take(data)
+            if not taken:
+                return self._leave_to_uvicorn(data)
+            data = data[taken:] if taken < len(data) else b""
+            if self._answer is not None or self._missing_bytes:
+                self._unread = data
+                return
+
+    def _take(self, data: bytes) -> int:
+        """Begin to answer the first request in ``data``; how many bytes it took, 0: not hot."""
+        asked = None
+        deps = self.deps
+        if data.startswith(_CREATE):
+            line = len(_CREATE)
+        elif data.startswith(_READING) and (asked := _RETRIEVE.match(data)):
+            line = asked.end()
+        else:
+            return 0
+        end = data.find(_END, line - 2) + 4
+        if not 4 <= end <= HEAD_BYTES_MAX or deps.crowded():
+            return 0
+        head = self.heads.of(data[line:end])
+        if head is None or self.transport.is_closing():
+            return 0
+        whole = end + head.length
+        if asked is not None:
+            if head.length or not deps.store.local:
+                return 0
+            _retrieve(self, head, asked[1].decode())
+        elif len(data) < whole:
+            self._gathered = [data]
+            self._missing_bytes = whole - len(data)
+            return len(data)
+        else:
+            _create(self, head, data[end:whole])
+        return whole
+
+    def _gather(self, data: bytes) -> None:
+        """More of a body that is still on its way."""
+        self._missing_bytes -= len(data)
+        self._gathered.append(data)
+        if self._missing_bytes <= 0:
+            whole, self._gathered, self._missing_bytes = b"".join(self._gathered), [], 0
+            self._look(whole)
+
+    def _keep(self, data: bytes) -> None:
+        self._unread += data
+        if len(self._unread) > UNREAD_BYTES_MAX:
+            self.flow.pause_reading()
+
+    def _leave_to_uvicorn(self, data: bytes) -> None:
+        if not self._in_message:
+            self._head_bytes += len(data)
+            if b"h2c" in data:
+                # An offer of HTTP/2, which Java's and curl's clients make and RFC 9110 lets a
+                # server ignore: the parser takes it for the end of HTTP and drops the body.
+                head, end, body = data.partition(_END)
+                data = _OFFER_OF_HTTP_2.sub(b"", head) + end + body
+        super().data_received(data)
+        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response(f"The request's head is longer than {HEAD_BYTES_MAX} bytes.")
+
+    def on_message_begin(self) -> None:
+        self._in_message = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        answer, self._answer = self._answer, None
+        self._unread, self._gathered = b"", []
+        if answer is not None:
+            answer.left()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._answer is not None:
+            self._answer.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._answer is not None:
+            self._answer.resume()
+
+    # -- from the server --------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """No more requests: close now, or after the answer under way."""
+        self.last = True
+        if self._answer is None and not self._missing_bytes:
+            super().shutdown()
+
+    def cut(self) -> None:
+        """There is no more time for the answer under way."""
+        if self._answer is not None:
+            self._answer.cut()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection may have been used since the timer was set: hot requests leave it."""
+        self.timeout_keep_alive_task = None
+        if self._answer is not None or self._missing_bytes:
+            return
+        left = self._used_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._close_when_idle(left)
+        elif self.transport.get_write_buffer_size():
+            self.transport.abort()  # it would wait for ever for a caller who takes nothing
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _close_when_idle(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    # -- from the answers -------------------------------------------------------------------
+
+    def answering(self, answer: _Answer) -> None:
+        self._answer = answer
+        self.deps.under_way.count += 1
+
+    def answered(self) -> None:
+        """The last byte of the answer under way was written."""
+        self._answer = None
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.last:
+            self.transport.close()
+            return
+        self._used_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._close_when_idle(self.timeout_keep_alive)
+        if self._unread:
+            # Not from here: this may be inside the callback of an upstream's connection.
+            self.loop.call_soon(self._go_on)
+
+    def date_line(self) -> bytes:
+        """The headers uvicorn adds to every answer: it makes them anew once a second."""
+        headers = self.server_state.default_headers
+        if headers is not Http._dated[0]:
+            lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+            Http._dated = (headers, lines)
+        return Http._dated[1]
+
+    def _go_on(self) -> None:
+        unread, self._unread = self._unread, b""
+        if unread and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._look(unread)
+
+
+class _Answer:
+    """One request being answered, and the reader of its response. Ended once: by the last byte
+    (``_ended``) or by a caller who has left (``left``)."""
+
+    __slots__ = ("_began_at", "_http", "_live", "_project", "_request_id", "_task")
+    method = "POST"
+    route = "/v1/responses"
+
+    def __init__(self, http: Http, head: Head) -> None:
+        deps = http.deps
+        self._http = http
+        self._project = head.project
+        self._request_id = head.request_id or deps.ids.mint("req")
+        self._began_at = deps.seconds()
+        self._live: Live | None = None
+        self._task: asyncio.Task[None] | None = None
+        http.answering(self)
+
+    # -- what the connection calls ----------------------------------------------------------
+
+    def pause(self) -> None:
+        if self._live is not None:
+            self._live.pause()
+
+    def resume(self) -> None:
+        if self._live is not None:
+            self._live.resume()
+
+    def left(self) -> None:
+        """The caller closed the connection: nobody works for one who left."""
+        if self._live is not None:
+            self._live.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        self._over(LEFT_STATUS, None)
+
+    def cut(self) -> None:
+        """The server has no more time."""
+        if self._live is not None:
+            self._live.cancel()
+        self.refuse(RemoteError("The server is stopping; send the request again.", status=503))
+
+    # -- what a response calls (driver.Reader) ----------------------------------------------
+
+    def refuse(self, error: Exception) -> None:
+        """Before the first byte: an HTTP status. What nobody expected is the operator's."""
+        if not isinstance(error, ClientError | RemoteError):
+            self._http.deps.observe(Broke("request", error, None))
+        problem = problem_of(error, self._request_id)
+        self._send(problem.status, problem.body, problem.headers, problem.error.code)
+
+    def write(self, events: Sequence[Event]) -> None:
+        """A plain answer shows no events."""
+
+    def end(self, events: Sequence[Event]) -> None:
+        live = cast(Live, self._live)
+        if live.unstored is not None:
+            self.refuse(RemoteError(live.unstored, status=500))
+        else:
+            self._send(200, live.spelled(), _downgrades(live))
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def _send(self, status: int, body: bytes, headers: Lines = (), code: str | None = None) -> None:
+        """The whole answer, in one write."""
+        lines = self._lines(status, _JSON, headers)
+        self._http.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (lines, len(body), body))
+        self._ended(status, code)
+
+    def _lines(self, status: int, content_type: bytes, headers: Lines) -> bytes:
+        """The head of an answer, but for how its body is framed."""
+        http = self._http
+        lines = b"%b%bcontent-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b" % (
+            STATUS_LINE[status],
+            http.date_line(),
+            content_type,
+            self._request_id.encode(),
+            (http.deps.seconds() - self._began_at) * 1000,
+            _VERSION,
+        )
+        for name, value in headers:
+            if name == b"connection":  # the only one there is says: close
+                http.last = True
+                continue
+            lines += b"%b: %b\r\n" % (name, value)
+        return lines + b"connection: close\r\n" if http.last else lines
+
+    def _ended(self, status: int, code: str | None = None) -> None:
+        self._over(status, code)
+        self._http.answered()
+
+    def _over(self, status: int, code: str | None) -> None:
+        deps = self._http.deps
+        self._live = None
+        deps.under_way.leave()
+        deps.observe(
+            RequestFinished(
+                self._request_id,
+                self.method,
+                self.route,
+                status,
+                deps.seconds() - self._began_at,
+                self._project or None,
+                code,
+            )
+        )
+
+    # -- making -----------------------------------------------------------------------------
+
+    def create(self, asked: CreateResponse) -> None:
+        """Resolve the request and start the response, here or, if that has to wait, in a task."""
+        runs = self._http.deps.runs
+        if resolves_at_once(asked, runs.store, runs.memory, self._project):
+            self._start(at_once(runs.resolve(asked, self._project, "openai")))
+        else:
+            self._task = self._http.loop.create_task(self._wait_and_start(asked))
+
+    async def _wait_and_start(self, asked: CreateResponse) -> None:
+        try:
+            context = await self._http.deps.runs.resolve(asked, self._project, "openai")
+            self._task = None
+            self._start(context)
+        except Exception as failure:
+            self.refuse(failure)
+
+    def _start(self, context: Context) -> None:
+        self._live = self._http.deps.runs.start(context, self)
+        if self._http.flow.write_paused:
+            self._live.pause()
+
+
+class _Streamed(_Answer):
+    """An answer as SSE: every group of events is one chunk in one write."""
+
+    __slots__ = ("_begun", "_heard_at", "_paused_at", "_timer", "_veiled")
+
+    def __init__(self, http: Http, head: Head) -> None:
+        super().__init__(http, head)
+        self._begun = False
+        self._veiled = False
+        self._heard_at = http.loop.time()
+        self._paused_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def create(self, asked: CreateResponse) -> None:
+        options = asked.stream_options
+        self._veiled = options is not None and options.include_obfuscation is True
+        super().create(asked)
+
+    def write(self, events: Sequence[Event]) -> None:
+        self._chunk(frames(self._shown(events)))
+
+    def end(self, events: Sequence[Event]) -> None:
+        live = cast(Live, self._live)
+        last = frames(self._shown(events), live.spelled()) + DONE
+        self._chunk(last, _LAST_CHUNK)
+        self._ended(200)
+
+    def pause(self) -> None:
+        self._paused_at = self._http.loop.time()
+        super().pause()
+
+    def resume(self) -> None:
+        self._paused_at = None
+        super().resume()
+
+    def cut(self) -> None:
+        if self._begun:
+            self._http.transport.abort()  # an end would say that the stream is complete
+        else:
+            super().cut()
+
+    def _shown(self, events: Sequence[Event]) -> Sequence[Event]:
+        return obfuscated(events, self._http.deps.random) if self._veiled else events
+
+    def _chunk(self, data: bytes, after: bytes = b"") -> None:
+        http = self._http
+        lines = b""
+        if not self._begun:
+            self._begun = True
+            lines = self._lines(200, CONTENT_TYPE, _STREAMED + _downgrades(self._live)) + b"\r\n"
+            self._watch()
+        http.transport.write(b"%b%x\r\n%b\r\n%b" % (lines, len(data), data, after))
+        self._heard_at = http.loop.time()
+
+    def _watch(self) -> None:
+        """Look in a while whether the stream was silent, or its caller took nothing."""
+        silence = self._http.deps.settings.keepalive_seconds or presence.STALLED_AFTER_SECONDS
+        self._timer = self._http.loop.call_later(silence, self._look)
+
+    def _look(self) -> None:
+        http = self._http
+        silence = http.deps.settings.keepalive_seconds
+        now = http.loop.time()
+        if self._paused_at is not None:
+            if now - self._paused_at >= presence.STALLED_AFTER_SECONDS:
+                return http.transport.abort()
+        elif silence and now - self._heard_at >= silence:
+            self._chunk(_PING)
+        self._watch()
+
+    def _over(self, status: int, code: str | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super()._over(status, code)
+
+
+class _Retrieval(_Answer):
+    """``GET /v1/responses/{id}``: the object."""
+
+    __slots__ = ()
+    method = "GET"
+    route = "/v1/responses/{response_id}"
+
+    def retrieve(self, response_id: str) -> None:
+        store = self._http.deps.store
+        self._send(200, at_once(stored.retrieve(store, self._project, response_id)))
+
+
+def _create(http: Http, head: Head, body: bytes) -> None:
+    """``POST /v1/responses``. Only ``stream`` chooses the projection, never ``Accept``."""
+    answer: _Answer | None = None
+    try:
+        asked = decode_create(body)
+        answer = (_Streamed if asked.stream else _Answer)(http, head)
+        answer.create(asked)
+    except Exception as failure:
+        (answer or _Answer(http, head)).refuse(failure)
+
+
+def _retrieve(http: Http, head: Head, response_id: str) -> None:
+    answer = _Retrieval(http, head)
+    try:
+        answer.retrieve(response_id)
+    except Exception as failure:
+        answer.refuse(failure)
+
+
+def _downgrades(live: Live | None) -> Headers:
+    if live is None or not live.downgrades:
+        return []
+    return [(b"x-antiphon-downgrades", ", ".join(live.downgrades).encode())]
+
+
+def protocol(deps: Deps) -> type[Http]:
+    """The connection class of the server that ``deps`` describe, for uvicorn's ``http``."""
+    return type("Http", (Http,), {"deps": deps, "heads": Heads(deps)})
