@@ -13,10 +13,10 @@ DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.lock pyproject.toml | cksum 
 CHECKED := antiphon tests docs requirements bench training examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs bench bench-full train lock clean
+.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages train lock clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV_STAMP) ## the environment for working on the code, from the lock files
 
@@ -39,11 +39,26 @@ docs: $(DEV_STAMP) ## write the generated reference pages again
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/differences.py
 
-bench: $(RUN_STAMP) ## our speed as ratios to a plain proxy, in a few minutes
+bench: $(RUN_STAMP) ## our speed beside a plain proxy and the rivals that are installed, in 5 minutes
 	$(BIN)/python -m bench $(ARGS)
 
-bench-full: $(RUN_STAMP) ## the same with more rounds
+bench-full: $(RUN_STAMP) ## the same with more rounds and longer streams
 	$(BIN)/python -m bench --full $(ARGS)
+
+bench-rivals: $(RUN_STAMP) ## install other projects' servers to compare with (1.5 GB, not in this folder)
+	$(BIN)/python -m bench.rivals install $(ARGS)
+
+bench-tools: | $(BIN)/python
+	@test -x .venv-bench/bin/python || $(BIN)/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bench.lock
+
+# RESULT=file: another than the newest.
+RESULT ?= $(lastword $(sort $(wildcard bench/results/*.json)))
+bench-plots: bench-tools ## charts of the newest results file
+	.venv-bench/bin/python -m bench.plots $(RESULT) docs/explanation/performance
+
+bench-stages: $(RUN_STAMP) bench-tools ## CPU time by stage, from a profiler
+	$(BIN)/python -m bench.stages $(ARGS)
 
 train: $(RUN_STAMP) ## make the demo model again (numpy and torch go to .venv-train)
 	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
@@ -55,7 +70,7 @@ lock: $(DEV_STAMP) ## resolve the lock files again (ARGS=--upgrade: newest versi
 	$(BIN)/python requirements/refresh.py $(ARGS)
 
 clean: ## remove the environment and everything generated
-	rm -rf $(VENV) .venv-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/.build
+	rm -rf $(VENV) .venv-train .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/.build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

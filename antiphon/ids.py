@@ -44,24 +44,20 @@ class Ids:
         self._ms = -1
         self._head = ""
 
-    def key(self) -> str:
-        """34 hex digits: cell, time, 80 random bits."""
+    def mint(self, prefix: str) -> str:
+        """A fresh id such as ``resp_00019…``; ``prefix`` comes without the underscore."""
         ms = self.clock()
         if ms != self._ms:
             self._ms, self._head = ms, f"{self._cell}{ms:012x}"
         if not self._tails:
             self._refill()
-        return self._head + self._tails.pop()
+        return f"{prefix}_{self._head}{self._tails.pop()}"
 
     def _refill(self) -> None:
         pool = self._random(_RANDOM_BYTES * _POOLED).hex()
         size = 2 * _RANDOM_BYTES
         # Turned round, because they are taken from the end.
         self._tails = [pool[at : at + size] for at in range(0, len(pool), size)][::-1]
-
-    def mint(self, prefix: str) -> str:
-        """A fresh id such as ``resp_00019…``; ``prefix`` comes without the underscore."""
-        return f"{prefix}_{self.key()}"
 
 
 class ItemIds:

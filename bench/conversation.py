@@ -1,8 +1,8 @@
 """Long conversations by previous_response_id: does turn 1000 cost what turn 10 cost?
 
-CHAINS conversations go on in turn, so that each finds its history as a busy server keeps it. What
-a turn costs is a mean over a window of WINDOW_TURNS turns of each chain: a store that packs its
-history every so often pays for that in some turns only.
+Several conversations go on in turn, so that each finds its history as a busy server keeps it. What
+a turn costs is a mean over SAMPLES turns round it, in several chains: a store that packs its
+history or copies its log every so often pays for that in some turns only.
 """
 
 import http.client
@@ -15,9 +15,12 @@ from pathlib import Path
 from bench.processes import cpu_seconds, written_bytes
 from bench.subjects import API_KEY, PROMPT, TEXT, Subject
 
-CHAINS = 4
-WINDOW_TURNS = 32
 MARKS = (1, 10, 100, 300, 1000)
+SAMPLES = 512
+WINDOW_TURNS_MIN = 32
+LONG_CHAINS_MAX = 4
+ANSWER_BYTES_MIN = 100  # of the model server's answers to this question, the shortest
+TOKEN_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -36,43 +39,45 @@ class Turns:
     kept_bytes: float
 
 
-def window(mark: int) -> range:
-    """The turns that stand for turn `mark`: round it, but never with the first one."""
+def shape(mark: int, samples: int) -> tuple[int, range]:
+    """How many chains are measured round turn `mark`, and in which of their turns."""
     if mark == 1:
-        return range(1, 2)
-    first = max(2, mark - WINDOW_TURNS // 2 + 1)
-    return range(first, first + WINDOW_TURNS)
+        return samples, range(1, 2)
+    short = mark < SAMPLES // LONG_CHAINS_MAX // 2
+    chains = max(1, samples // WINDOW_TURNS_MIN)
+    chains = chains if short else min(chains, LONG_CHAINS_MAX)
+    turns = samples // chains
+    first = max(2, mark - turns // 2 + 1)
+    return chains, range(first, first + turns)
 
 
-def converse(subject: Subject, turns: int) -> list[Turns]:
+def converse(subject: Subject, turns: int, samples: int = SAMPLES) -> list[Turns]:
     """Windows round those of MARKS that are at most `turns`; raises on any wrong answer."""
-    marks = [mark for mark in MARKS if mark <= turns]
     print(f"  conversations of {turns} turns  {subject.name}", file=sys.stderr)
     connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=60)
+    for _ in range(samples // 2):  # the log has been copied into the database for the first time
+        ask(connection, subject, None, 1)
     found = []
-    before = state(subject)
-    for _ in range(WINDOW_TURNS):
-        ask(connection, subject, None)
-    if 1 in marks:
-        found.append(between(1, WINDOW_TURNS, before, state(subject)))
-    previous: list[str | None] = [None] * CHAINS
-    windows = {mark: window(mark) for mark in marks if mark > 1}
-    starts: dict[int, tuple[float, int, int]] = {}
-    for turn in range(1, max((w.stop for w in windows.values()), default=1)):
-        for mark, each in windows.items():
-            if turn == each.start:
-                starts[mark] = state(subject)
-        previous = [ask(connection, subject, one) for one in previous]
-        for mark, each in windows.items():
-            if turn == each.stop - 1:
-                count = WINDOW_TURNS * CHAINS
-                found.append(between(mark, count, starts[mark], state(subject)))
+    chains: list[str | None] = []
+    asked = 0
+    for mark in (mark for mark in MARKS if mark <= turns):
+        count, measured = shape(mark, samples)
+        chains = chains[:count] if asked and mark > 10 else [None] * count
+        asked = asked if mark > 10 else 0
+        while asked + 1 < measured.stop:
+            asked += 1
+            if asked == measured.start:
+                before = state(subject)
+            chains = [ask(connection, subject, one, asked) for one in chains]
+        found.append(between(mark, count * len(measured), before, state(subject)))
     connection.close()
     return found
 
 
-def ask(connection: http.client.HTTPConnection, subject: Subject, previous: str | None) -> str:
-    """One turn; returns the id of its response."""
+def ask(
+    connection: http.client.HTTPConnection, subject: Subject, previous: str | None, turn: int
+) -> str:
+    """One turn, the turn-th of its chain; returns the id of its response."""
     body = {
         "model": subject.model_prefix + "mock",
         "input": PROMPT,
@@ -84,8 +89,12 @@ def ask(connection: http.client.HTTPConnection, subject: Subject, previous: str 
     answer = connection.getresponse()
     said = answer.read()
     if answer.status != 200 or TEXT.encode() not in said:
-        raise RuntimeError(f"{subject.name}, a turn: {answer.status} {said[:300]!r}")
-    return str(json.loads(said)["id"])
+        raise RuntimeError(f"{subject.name}, turn {turn}: {answer.status} {said[:300]!r}")
+    response = json.loads(said)
+    seen = response["usage"]["input_tokens"] * TOKEN_BYTES
+    if seen < turn * len(PROMPT) + (turn - 1) * ANSWER_BYTES_MIN:
+        raise RuntimeError(f"{subject.name}, turn {turn}: its model was asked {seen} bytes only")
+    return str(response["id"])
 
 
 def state(subject: Subject) -> tuple[float, int, int]:

@@ -17,6 +17,8 @@ from bench.rivals import Rival, missing, start_rival
 from bench.subjects import StartFailure, Subject
 from bench.workloads import Plan, Workload
 
+RIVAL_SAMPLES = 64  # turns round each mark of a conversation
+
 
 @dataclass
 class Duel:
@@ -56,7 +58,7 @@ def duel(
                 rig, asked, workloads, plan, reference=reference.name, rounds=plan.rival_rounds
             )
             if plan.rival_memory and rival.turns_max:
-                found.turns = converse(running, rival.turns_max)
+                found.turns = converse(running, rival.turns_max, RIVAL_SAMPLES)
     except StartFailure as failure:
         found.absent = str(failure)
     except (RuntimeError, OSError, ValueError, KeyError) as failure:

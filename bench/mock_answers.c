@@ -6,7 +6,7 @@
 #include "mock_answers.h"
 #include "mock_frames.h"
 
-enum { STREAM_SHAPES_MAX = 32 };
+enum { STREAM_SHAPES_MAX = 32, TOKEN_BYTES = 4 };
 
 struct bytes models_reply, health_reply, missing_reply, bad_reply;
 
@@ -87,9 +87,12 @@ void build_answers(const char *models)
     bad_reply = short_reply("400 Bad Request", "{\"error\":{\"message\":\"not HTTP\",\"type\":\"bad_request\"}}");
 }
 
-const struct bytes *json_answer(enum dialect dialect) { return numbered(&json_forms[dialect], ++last_number); }
+const struct bytes *json_answer(enum dialect dialect, size_t asked_bytes)
+{
+    return filled(&json_forms[dialect], ++last_number, asked_bytes / TOKEN_BYTES);
+}
 
-const struct bytes *burst_stream(enum dialect dialect, int chunks)
+const struct bytes *burst_stream(enum dialect dialect, int chunks, size_t asked_bytes)
 {
     int i = 0;
     while (i < STREAM_SHAPES_MAX - 1 && shapes[i].form.bytes.size && (shapes[i].chunks != chunks || shapes[i].dialect != dialect))
@@ -97,7 +100,7 @@ const struct bytes *burst_stream(enum dialect dialect, int chunks)
     struct bytes *whole = &shapes[i].form.bytes;
     if (!whole->size || shapes[i].chunks != chunks || shapes[i].dialect != dialect) {
         struct bytes said = {0};
-        whole->size = shapes[i].form.place_count = 0;
+        whole->size = 0;
         shapes[i].chunks = chunks;
         shapes[i].dialect = dialect;
         append_text(whole, STREAM_HEAD);
@@ -110,7 +113,7 @@ const struct bytes *burst_stream(enum dialect dialect, int chunks)
         free(said.data);
         find_places(&shapes[i].form);
     }
-    return numbered(&shapes[i].form, ++last_number);
+    return filled(&shapes[i].form, ++last_number, asked_bytes / TOKEN_BYTES);
 }
 
 /* ---- told piece by piece: made anew each time, for every piece differs ---- */
@@ -119,9 +122,8 @@ static struct form piece;
 
 static const struct bytes *told(const struct telling *t)
 {
-    piece.place_count = 0;
     find_places(&piece);
-    return numbered(&piece, t->number);
+    return filled(&piece, t->number, t->tokens);
 }
 
 static void tell(struct telling *t, const char *text)
@@ -131,9 +133,10 @@ static void tell(struct telling *t, const char *text)
         append_text(&t->said, text);
 }
 
-const struct bytes *begin_telling(struct telling *t, enum dialect dialect, bool with_text)
+const struct bytes *begin_telling(struct telling *t, enum dialect dialect, size_t asked_bytes, bool with_text)
 {
-    *t = (struct telling){.dialect = dialect, .number = ++last_number, .said = t->said};
+    *t = (struct telling){
+        .dialect = dialect, .number = ++last_number, .tokens = asked_bytes / TOKEN_BYTES, .said = t->said};
     t->said.size = piece.bytes.size = 0;
     append_text(&piece.bytes, STREAM_HEAD);
     append_first(&piece.bytes, dialect);
@@ -145,7 +148,7 @@ const struct bytes *begin_telling(struct telling *t, enum dialect dialect, bool 
 const struct bytes *tell_stamp(struct telling *t, uint64_t ns)
 {
     char text[] = " @0000000000000000000@";
-    put_digits(text + 2, STAMP_DIGITS, ns);
+    put_digits(text + 2, STAMP_DIGITS, ns, '0');
     piece.bytes.size = 0;
     tell(t, text);
     return told(t);

@@ -51,29 +51,37 @@ void append_print(struct bytes *b, const char *format, ...)
     b->size += (size_t)n;
 }
 
+static struct place *find_all(const struct bytes *b, const char *mark, size_t mark_size, size_t *count, struct place *places)
+{
+    const char *end = b->data + b->size, *p = b->data;
+    for (*count = 0; (p = memmem(p, (size_t)(end - p), mark, mark_size)); p += mark_size) {
+        places = realloc(places, (*count + 1) * sizeof *places);
+        if (!places)
+            die("realloc");
+        places[(*count)++] = (struct place){(size_t)(p - b->data), strtoul(p + mark_size, NULL, 10)};
+    }
+    return places;
+}
+
 void find_places(struct form *f)
 {
-    const char *data = f->bytes.data, *end = data + f->bytes.size, *p = data;
-    while ((p = memmem(p, (size_t)(end - p), NUMBER_PLACE, NUMBER_DIGITS))) {
-        f->places = realloc(f->places, (f->place_count + 1) * sizeof *f->places);
-        if (!f->places)
-            die("realloc");
-        f->places[f->place_count++] = (size_t)(p - data);
-        p += NUMBER_DIGITS;
-    }
+    f->numbers = find_all(&f->bytes, NUMBER_PLACE, NUMBER_DIGITS, &f->number_count, f->numbers);
+    f->tokens = find_all(&f->bytes, TOKENS_MARK, sizeof TOKENS_MARK - 1, &f->token_count, f->tokens);
 }
 
-void put_digits(char *at, int count, uint64_t value)
+void put_digits(char *at, int count, uint64_t value, char fill)
 {
     for (int i = count - 1; i >= 0; i--, value /= 10)
-        at[i] = (char)('0' + value % 10);
+        at[i] = value || i == count - 1 ? (char)('0' + value % 10) : fill;
 }
 
-const struct bytes *numbered(struct form *f, uint64_t number)
+const struct bytes *filled(struct form *f, uint64_t number, size_t tokens)
 {
     char digits[NUMBER_DIGITS];
-    put_digits(digits, NUMBER_DIGITS, number);
-    for (size_t i = 0; i < f->place_count; i++)
-        memcpy(f->bytes.data + f->places[i], digits, NUMBER_DIGITS);
+    put_digits(digits, NUMBER_DIGITS, number, '0');
+    for (size_t i = 0; i < f->number_count; i++)
+        memcpy(f->bytes.data + f->numbers[i].at, digits, NUMBER_DIGITS);
+    for (size_t i = 0; i < f->token_count; i++)
+        put_digits(f->bytes.data + f->tokens[i].at, TOKENS_DIGITS, tokens + f->tokens[i].more, ' ');
     return &f->bytes;
 }

@@ -19,24 +19,32 @@ void append_print(struct bytes *b, const char *format, ...) __attribute__((forma
 
 void die(const char *what);
 
-/* Stands in an answer where its own number belongs: two answers never have the same id. */
+/* NUMBER_PLACE stands in an answer where its own number belongs: two answers never have the same id. TOKENS_PLACE("00148") stands
+   where 148 more than the tokens of the question belong. */
 #define NUMBER_PLACE "NUMBER0PLACE0000"
+#define TOKENS_MARK "TOKENS+"
+#define TOKENS_PLACE(more) TOKENS_MARK more
 
-enum { NUMBER_DIGITS = sizeof NUMBER_PLACE - 1 };
+enum { NUMBER_DIGITS = sizeof NUMBER_PLACE - 1, TOKENS_DIGITS = sizeof TOKENS_PLACE("00000") - 1 };
 
-/* Bytes in which NUMBER_PLACE may occur. */
+struct place {
+    size_t at, more;
+};
+
+/* Bytes in which the places may occur. */
 struct form {
     struct bytes bytes;
-    size_t *places, place_count;
+    struct place *numbers, *tokens;
+    size_t number_count, token_count;
 };
 
 /* Looks for the places, once the bytes are complete. */
 void find_places(struct form *f);
 
-/* Writes the number's digits into every place. */
-const struct bytes *numbered(struct form *f, uint64_t number);
+/* Writes the answer's number and the question's tokens into every place. */
+const struct bytes *filled(struct form *f, uint64_t number, size_t tokens);
 
-/* Writes `count` decimal digits of value at `at`. */
-void put_digits(char *at, int count, uint64_t value);
+/* Writes `count` characters of the decimal value at `at`, filled up with `fill` on the left. */
+void put_digits(char *at, int count, uint64_t value, char fill);
 
 #endif

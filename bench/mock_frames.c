@@ -39,7 +39,7 @@ void append_chat_json(struct bytes *b)
         "{\"id\":\"chatcmpl-" NUMBER_PLACE "\",\"object\":\"chat.completion\",\"created\":1750000000,"
         "\"model\":\"mock\",\"system_fingerprint\":\"fp_mock\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
         "\"content\":\"%s\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
-        "{\"prompt_tokens\":12,\"completion_tokens\":148,\"total_tokens\":160,\"prompt_tokens_details\":{\"cached_tokens\":0},"
+        "{\"prompt_tokens\":" TOKENS_PLACE("00000") ",\"completion_tokens\":148,\"total_tokens\":" TOKENS_PLACE("00148") ",\"prompt_tokens_details\":{\"cached_tokens\":0},"
         "\"completion_tokens_details\":{\"reasoning_tokens\":0}}}", REPLY_TEXT);
 }
 
@@ -69,7 +69,8 @@ void append_chat_text(struct bytes *b, const char *text)
 void append_chat_last(struct bytes *b, int chunks)
 {
     char usage[128];
-    snprintf(usage, sizeof usage, "{\"prompt_tokens\":12,\"completion_tokens\":%d,\"total_tokens\":%d}", chunks, chunks + 12);
+    snprintf(usage, sizeof usage, "{\"prompt_tokens\":%s,\"completion_tokens\":%d,\"total_tokens\":" TOKENS_MARK "%05d}",
+             TOKENS_PLACE("00000"), chunks, chunks);
     append_chat_chunk(b, "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}", "null");
     append_chat_chunk(b, "", usage);
     append_text(b, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
@@ -112,8 +113,8 @@ static void append_response(struct bytes *b, const void *text, size_t size, int 
         "\"tool_choice\":\"auto\",\"tools\":[],\"top_logprobs\":0,\"top_p\":1.0,\"truncation\":\"disabled\",\"usage\":");
     if (size)
         append_print(b,
-            "{\"input_tokens\":12,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":%d,"
-            "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":%d}", tokens, tokens + 12);
+            "{\"input_tokens\":" TOKENS_PLACE("00000") ",\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":%d,"
+            "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":" TOKENS_MARK "%05d}", tokens, tokens);
     else
         append_text(b, "null");
     append_text(b, ",\"user\":null,\"metadata\":{}}");

@@ -12,6 +12,7 @@
  *                                   how long that chunk was on its way
  *        delay-MS                   nothing for the first MS milliseconds
  *        idle                       one text chunk, then an open, silent stream
+ *                                   "usage" tells the size of the question, 4 bytes to the token
  *   POST /v1/responses              the same text as a Response, or as its events (without "[DONE]"); every answer has its own id
  *   GET /v1/models                  the models named after --models, else "mock"; any model is answered for
  *   GET /health                     200
@@ -41,7 +42,7 @@
 enum {
     BODY_BYTES_MAX = 64 << 20,
     CHUNKS_DEFAULT = 20,
-    CHUNKS_MAX = 100000,
+    CHUNKS_MAX = 99999,
     EVENTS_PER_WAIT = 256,
     READ_BYTES_MIN = 16 << 10,
 };
@@ -50,6 +51,7 @@ enum phase { READING, DELAYED, PACED, SILENT };
 
 struct plan {
     enum dialect dialect;
+    size_t asked_bytes;
     bool stream, idle;
     int chunks;
     uint64_t pace_ns, delay_ns; /* 0: burst, at once */
@@ -204,14 +206,14 @@ static void start_answer(struct connection *c, uint64_t now)
 {
     c->phase = READING;
     if (!c->plan.stream) {
-        send_kept(c, json_answer(c->plan.dialect));
+        send_kept(c, json_answer(c->plan.dialect, c->plan.asked_bytes));
         return;
     }
     if (!c->plan.idle && !c->plan.pace_ns) {
-        send_kept(c, burst_stream(c->plan.dialect, c->plan.chunks));
+        send_kept(c, burst_stream(c->plan.dialect, c->plan.chunks, c->plan.asked_bytes));
         return;
     }
-    send_kept(c, begin_telling(&c->telling, c->plan.dialect, c->plan.idle));
+    send_kept(c, begin_telling(&c->telling, c->plan.dialect, c->plan.asked_bytes, c->plan.idle));
     c->phase = c->plan.idle ? SILENT : PACED;
     if (!c->plan.idle)
         timer_set(c, now + (uint64_t)((double)c->plan.pace_ns * drand48())); /* else all streams tick together */
@@ -240,7 +242,7 @@ static void timer_due(struct connection *c, uint64_t now)
 
 static struct plan plan_for(const char *body, size_t size)
 {
-    struct plan plan = {.chunks = CHUNKS_DEFAULT};
+    struct plan plan = {.chunks = CHUNKS_DEFAULT, .asked_bytes = size};
     plan.stream = memmem(body, size, "\"stream\":true", 13) || memmem(body, size, "\"stream\": true", 14);
     char name[128] = "";
     const char *end = body + size, *p = memmem(body, size, "\"model\"", 7);

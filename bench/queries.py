@@ -59,8 +59,8 @@ def count_queries(rig: Rig, mock: Subject) -> Queries:
 def chain(subject: Subject) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=30)
     previous = None
-    for _ in range(TURNS):
-        previous = ask(connection, subject, previous)
+    for turn in range(1, TURNS + 1):
+        previous = ask(connection, subject, previous, turn)
     connection.close()
     assert previous
     return previous

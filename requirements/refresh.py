@@ -3,6 +3,7 @@
     run.lock    what the server needs, and what builds the package
     local.lock  the embedded engine, apart because some platforms have no wheel of it
     dev.lock    run.lock and what the tests and checks need
+    bench.lock  what draws the benchmark's charts and profiles under it: make bench-tools
 
 Each file serves every platform and every Python we support, and names the hash of each archive
 the public index offers. Settings of the machine it runs on (other indexes, wheel directories)
@@ -52,6 +53,9 @@ def compile_lock(name: str, *sources: str, text: str = "") -> None:
         sys.exit(f"{name} was not written")
 
 
+BENCH = ("matplotlib>=3.10", "py-spy>=0.4")
+
+
 def main() -> None:
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
     engine = "\n".join(project["project"]["optional-dependencies"]["local"])
@@ -64,6 +68,7 @@ def main() -> None:
         "--extra=dev",
         f"--constraint={HERE / 'run.lock'}",
     )
+    compile_lock("bench.lock", "-", text="\n".join(BENCH))
 
 
 if __name__ == "__main__":

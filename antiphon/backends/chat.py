@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from antiphon import __version__
 from antiphon.backends.base import Call, Capabilities, Model, Sink, Turn
-from antiphon.backends.chat_body import Body, chat_body, encoded_body, offered
+from antiphon.backends.chat_body import Body, Offered, chat_body, encoded_body, offered
 from antiphon.backends.chat_errors import complaint_of, error_of, refused_field
 from antiphon.backends.chat_push import DRAIN_SECONDS, ChatPush, is_stream
 from antiphon.backends.chat_reading import Reader
@@ -31,7 +31,7 @@ from antiphon.backends.profiles import Profile, profile_named, without
 from antiphon.backends.sse import Events
 from antiphon.backends.transport import Reply, Timeouts, Transport, transport_for
 from antiphon.config import ChatSettings
-from antiphon.errors import RemoteError
+from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.observe import Observe, Retried, nobody
 from antiphon.stream.deltas import Delta
 
@@ -45,6 +45,9 @@ LESSONS_MAX = 1_000
 ACCEPT_LIVE, ACCEPT_PLAIN = "text/event-stream", "application/json"
 
 _encode = msgspec.json.Encoder().encode
+
+
+_NO_TOOLS: Mapping[str, Offered] = {}
 
 
 class Target(Struct, frozen=True):
@@ -113,7 +116,8 @@ class Chat:
 
     def reader(self, turn: Turn) -> Reader:
         """What reads the answer to this turn."""
-        return Reader(self._profile(turn.model), offered(turn), logprobs=turn.logprobs)
+        known = offered(turn) if turn.tools else _NO_TOOLS
+        return Reader(self._profile(turn.model), known, logprobs=turn.logprobs)
 
     def shape(self, body: Body, turn: Turn) -> Body:
         """Last word on the body of a turn, before it is encoded."""
@@ -210,11 +214,12 @@ class Chat:
         if not isinstance(fast, FastHttp) or type(self).target is not Chat.target:
             return None
         url, headers = self._target.url + "/chat/completions", self._target.headers
-        return (
-            fast,
-            request_of("POST", url, {"accept": ACCEPT_LIVE, **headers}),
-            request_of("POST", url, {"accept": ACCEPT_PLAIN, **headers}),
-        )
+        try:
+            live = request_of("POST", url, {"accept": ACCEPT_LIVE, **headers})
+            plain = request_of("POST", url, {"accept": ACCEPT_PLAIN, **headers})
+        except LocalProtocolError:  # raised again by every call that is waited for
+            return None
+        return fast, live, plain
 
     def _profile(self, model: str) -> Profile:
         lesson = self._learned.get(model)

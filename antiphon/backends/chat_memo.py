@@ -43,7 +43,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Cut(Struct, frozen=True, eq=False):
-    """What was written for the first ``length`` items of a conversation.
+    """What was written for the first ``length`` items of a conversation; kept in a memo under
+    the profile's ``dialect``.
 
     ``buffer[:size]`` is their messages as JSON, with commas between; what may stand behind it
     belongs to other turns. ``system``: the texts merged to the front. ``user_at``: where the
@@ -64,10 +65,9 @@ class Cut(Struct, frozen=True, eq=False):
     says_json: bool | None
 
     def text(self) -> bytearray | memoryview:
-        """The messages; to be read at once, as the buffer cannot grow meanwhile."""
-        return (
-            self.buffer if len(self.buffer) == self.size else memoryview(self.buffer)[: self.size]
-        )
+        """The messages, to be read at once: the buffer cannot grow meanwhile."""
+        whole = self.buffer
+        return whole if len(whole) == self.size else memoryview(whole)[: self.size]
 
 
 class Written(Struct, frozen=True, eq=False):
@@ -78,17 +78,19 @@ class Written(Struct, frozen=True, eq=False):
 
     past: Cut | None
     new: bytes
-    system: tuple[str, ...]
-    says_json: bool | None
+    system: tuple[str, ...] = ()
+    says_json: bool | None = None
 
 
 def write(turn: Turn, profile: Profile, look_for_json: bool = False) -> Written:
     """The messages of a turn's items. ``look_for_json``: ``says_json`` is wanted."""
     start, user_at = _start(turn, profile)
-    if look_for_json:
-        if start is not None and start.says_json is None:
+    if look_for_json and start is not None:
+        if start.says_json is None:
             start = None
-    elif (written := _plainly(turn, profile, start, user_at)) is not None:
+        elif start.says_json:
+            look_for_json = False
+    if not look_for_json and (written := _plainly(turn, profile, start, user_at)) is not None:
         return written
     return _fully(turn, profile, start, user_at, look_for_json)
 
@@ -99,7 +101,7 @@ def _start(turn: Turn, profile: Profile) -> tuple[Cut | None, int]:
     Where reasoning never goes back the latter is the end: no reasoning stands behind it.
     """
     known = turn.known
-    cut: Cut | None = known.memo.get(_key(profile)) if known is not None else None
+    cut: Cut | None = known.memo.get(profile.dialect) if known is not None else None
     if not profile.reasoning_field:
         return cut, len(turn.items)
     if cut is None:
@@ -110,11 +112,6 @@ def _start(turn: Turn, profile: Profile) -> tuple[Cut | None, int]:
     if cut.thoughts is None or cut.thoughts == (user_at < cut.length):
         return cut, user_at
     return cut.sure, user_at
-
-
-def _key(profile: Profile) -> tuple[type[Cut], int]:
-    # A cut keeps its profile alive, so while it is there the number means no other one.
-    return Cut, id(profile)
 
 
 class _Mark(Struct, frozen=True):
@@ -175,9 +172,11 @@ def _plainly(turn: Turn, profile: Profile, start: Cut | None, user_at: int) -> W
         text = b",".join(filter(None, pieces[:count]))
         del pieces[:count]
         start = _extended(profile, start, _Mark(begin + count, begin + count - 1), text)
-        known.memo[_key(profile)] = start
-    system = start.system if start is not None else ()
-    return Written(start, b",".join(filter(None, pieces)), system, None)
+        known.memo[profile.dialect] = start
+    new = b",".join(filter(None, pieces))
+    return (
+        Written(start, new) if start is None else Written(start, new, start.system, start.says_json)
+    )
 
 
 def _heard(items: Sequence[Item], profile: Profile) -> int:
@@ -215,7 +214,7 @@ def _fully(
         start = _extended(profile, start, mark, _encode(messages)[1:-1], system, said)
         done = mark
     if start is not None and marks and known is not None:
-        known.memo[_key(profile)] = start
+        known.memo[profile.dialect] = start
     messages, system = thread.messages[done.messages :], thread.system[done.system :]
     said = _says_json(messages, system) if look_for_json else None
     if start is not None:

@@ -288,12 +288,12 @@ class _Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         self._deadline = None
-        if not self._closed:
+        if not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume(self) -> None:
         push = self._push
-        if push is not None and not self._closed:
+        if push is not None and not self.transport.is_closing():
             self.transport.resume_reading()
             timeouts = push.timeouts
             self.deadline_in(
@@ -323,7 +323,7 @@ class _Connection(asyncio.Protocol):
             reason = _reason(error)
         try:
             if self._fields is not None:
-                self._tell(push, reason, begins=False)
+                self._tell(push, reason)
             elif self._begin(push, data, reason):
                 self._tell(push, reason, begins=True)
         except BaseException:  # a bug of ours: nobody may wait for ever because of it
@@ -379,18 +379,21 @@ class _Connection(asyncio.Protocol):
                 self._refuse(push, bad_response(push.request.origin, reason))
             return False
         head = head.lstrip(b"\r\n")  # the parser lets empty lines go before a status line
-        for _ in range(self._interim):
+        while self._interim:
+            self._interim -= 1
             head = head.partition(b"\r\n\r\n")[2]
         size = head.find(b"\r\n\r\n")
         if not 0 <= size <= HEADERS_LIMIT_BYTES:
             reason = f"its headers exceed {HEADERS_LIMIT_BYTES} bytes"
+            if size < 0:
+                reason = "its header lines do not end in CR LF"
             self._refuse(push, bad_response(push.request.origin, reason))
             return False
         self._early = push.body = b""
         self._fields = Fields(head[:size])
         return True
 
-    def _tell(self, push: Push, reason: str, *, begins: bool) -> None:
+    def _tell(self, push: Push, reason: str, begins: bool = False) -> None:
         """Tells the receiver what one read brought. It may close the call at any step."""
         ended = self._ended
         if ended:  # bytes after the message: the answer stands, the connection falls
@@ -415,7 +418,7 @@ class _Connection(asyncio.Protocol):
     def _release(self, push: Push, *, keep: bool) -> None:
         """The message is complete: the connection is free before the receiver hears of it."""
         self._push = push.connection = None
-        if push.paused and not self._closed:
+        if push.paused and not self.transport.is_closing():
             self.transport.resume_reading()
         whole = keep and self.transport.get_write_buffer_size() == 0
         if whole and not self._closed and self._owner.keep(self):

@@ -13,7 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from antiphon.backends.transport import (
     READ_LIMIT_BYTES,
@@ -51,8 +51,12 @@ class Fields(Mapping[str, str]):
             value += ", " + self._value(at + len(key))
         return value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        # Not the mixin's, which raises and catches: most answers lack most fields.
+        return self[name] if self._lower.find(_key(name)) >= 0 else default
+
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _key(name) in self._lower
+        return isinstance(name, str) and self._lower.find(_key(name)) >= 0
 
     def __iter__(self) -> Iterator[str]:
         lines = self._lower.decode("latin-1").split("\r\n")[1:]

@@ -7,7 +7,7 @@ names an optional field changes the profile of that model for this process (``wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -71,6 +71,19 @@ class Profile(Struct, frozen=True, kw_only=True):
     key_header: str = "authorization"
     tokenize: bool = False
     capabilities: Capabilities = _PASSED_ON
+
+    @property
+    def dialect(self) -> tuple[Hashable, ...]:
+        """Equal for profiles, alive at the same time, under which messages are worded the same."""
+        return (
+            "chat",
+            self.developer_role,
+            self.merge_system,
+            self.join_text,
+            self.reasoning_field,
+            self.call_ids,
+            id(self.call_extra),
+        )
 
     @property
     def unsent(self) -> frozenset[str]:

@@ -4,8 +4,9 @@ Only the ``data`` of an event is of interest here: ``event``, ``id`` and ``retry
 comments are read over. Bytes stay bytes, so a chunk border inside a UTF-8 sequence is no case.
 
 Theory of operation: carriage returns become line feeds on arrival, so an event ends exactly at
-a double line feed and a whole read is cut with one ``split``. The shape models send nearly
-always, one ``data: …`` line per event, then costs one slice; everything else goes line by line.
+a double line feed. A read of the shape models send nearly always, events of one ``data: …`` line
+each, is cut into payloads by one ``split``; its line feeds, counted, tell that shape from any
+other. Everything else goes line by line.
 """
 
 from __future__ import annotations
@@ -36,25 +37,28 @@ class Events:
         """
         if self._at_start:
             data = self._without_bom(data)
-        if self._after_cr or b"\r" in data:
+        if self._after_cr or 13 in data:  # as a number: looking for bytes costs ten times more
             data = self._line_feeds_only(data)
         if self._pieces and data:
             data = self._with_rest(data)
         if not data:
             return []
-        blocks = data.split(b"\n\n")
-        rest = blocks.pop()
-        if rest:
-            self._pieces.append(rest)
-            self._size = len(rest)
-            if self._size > self._limit_bytes:
-                raise self._too_long()
-        payloads: list[bytes] = []
-        for block in blocks:
-            if block[:6] == b"data: " and b"\n" not in block:
-                payloads.append(block[6:])
-            else:
-                payloads += _payload(block)
+        end = len(data) - 2
+        if data.find(10) == end and data[-1] == 10 and data[:6] == b"data: ":
+            if end <= self._limit_bytes:
+                return [data[6:end]]
+        elif not data.endswith(b"\n\n"):
+            end = data.rfind(b"\n\n")
+            self._keep(data[end + 2 :] if end >= 0 else data)
+            if end < 0:
+                return []
+        if data[:6] == b"data: " and end <= self._limit_bytes:
+            payloads = data[6:end].split(b"\n\ndata: ")
+            if data.count(b"\n", 0, end) == 2 * len(payloads) - 2:
+                return payloads
+        payloads = []
+        for block in data[:end].split(b"\n\n"):
+            payloads += _payload(block)
             if len(block) > self._limit_bytes:
                 raise self._too_long()
         return payloads
@@ -68,6 +72,13 @@ class Events:
         self._pieces.clear()
         self._size = 0
         return _payload(rest)
+
+    def _keep(self, rest: bytes) -> None:
+        """The beginning of an event that has not ended yet."""
+        self._pieces.append(rest)
+        self._size = len(rest)
+        if self._size > self._limit_bytes:
+            raise self._too_long()
 
     def _with_rest(self, data: bytes) -> bytes:
         """What came before joined to ``data`` if that can end an event, else nothing.

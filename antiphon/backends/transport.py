@@ -2,6 +2,9 @@
 
     send(POST, url) → Reply(status, headers) → chunks of the body, one per network read
 
+A transport that can (``fast_http``) also pushes: its ``begin`` tells a ``Receiver``, by the same
+rules, what its connection reads, so that an answer costs no task.
+
 What may live here: the shape of a request and its reply, the limits, the words for what can
 go wrong, and the table of implementations. No socket: those are in the files of ``TRANSPORTS``.
 

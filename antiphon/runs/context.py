@@ -25,10 +25,10 @@ from antiphon.runs.demands import Demands
 from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour, skeleton, verbosity
 from antiphon.runs.memory import Memory
-from antiphon.runs.said import ANSWERING, Said
+from antiphon.runs.said import Said
 from antiphon.runs.wishes import Wishes, cannot, wishes_of
 from antiphon.store.base import Store
-from antiphon.types.codec import encode
+from antiphon.types.codec import FIELD_OF_PARTS, WHOLE_PARTS, encode
 from antiphon.types.content import InputFile, InputImage, InputText
 from antiphon.types.items import Item, Message, Opaque
 from antiphon.types.request import CreateResponse
@@ -38,7 +38,6 @@ _CONTROL_ITEMS = frozenset(
     {"additional_tools", "compaction", "compaction_trigger", "configuration_update"}
 )
 """Items that change what happens next; ignoring one would be lying."""
-_CHECKED_PARTS = frozenset({InputImage, InputFile})
 _T = TypeVar("_T")
 
 NOTHING_SAID = Said()
@@ -195,19 +194,20 @@ def resolves_at_once(
             return False
     if not store.local:
         return False
-    if isinstance(asked.input, list):
-        return not any(map(_may_wait, asked.input))
-    return True
+    return type(asked.input) is not list or not _may_wait(asked.input)
 
 
-def _may_wait(item: dict[str, Any]) -> bool:
-    """Whether a raw item is a reference or holds a document."""
-    parts = item.get("content") or item.get("output")
-    if isinstance(parts, list):
-        for part in parts:
-            if isinstance(part, dict) and part.get("type") == "input_file":
-                return True
-    return history.is_reference(item)
+def _may_wait(raw: Sequence[dict[str, Any]]) -> bool:
+    """Whether one of the items is a reference or holds a document."""
+    for item in raw:
+        if history.is_reference(item):
+            return True
+        parts = item.get("content") or item.get("output")
+        if type(parts) is list:
+            for part in parts:
+                if type(part) is dict and part.get("type") == "input_file":
+                    return True
+    return False
 
 
 def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -286,25 +286,21 @@ def _check_items(
     _check_count(len(items) + len(past.items), settings)
     files = False
     for index, item in enumerate(items):
-        if isinstance(item, Opaque) and item.type in _CONTROL_ITEMS:
-            raise cannot(
-                f"Items of type '{item.type}' are not available on this server; leave it out.",
-                f"input[{index}].type",
-            )
-        field, parts = _parts(item)
+        field = FIELD_OF_PARTS.get(type(item))
+        if field is None:
+            if type(item) is Opaque and item.type in _CONTROL_ITEMS:
+                raise cannot(
+                    f"Items of type '{item.type}' are not available on this server; leave it out.",
+                    f"input[{index}].type",
+                )
+            continue
+        parts = getattr(item, field)
+        if type(parts) is str or WHOLE_PARTS.issuperset(map(type, parts)):
+            continue
         for place, part in enumerate(parts):
-            if type(part) in _CHECKED_PARTS:
-                files = files or type(part) is InputFile
-                _check_part(part, f"input[{index}].{field}[{place}]", able, model)
+            _check_part(part, f"input[{index}].{field}[{place}]", able, model)
+            files = files or type(part) is InputFile
     return files
-
-
-def _parts(item: Item) -> tuple[str, Sequence[Any]]:
-    if type(item) is Message and type(item.content) is list:
-        return "content", item.content
-    if type(item) in ANSWERING and type(item.output) is list:  # type: ignore[union-attr]
-        return "output", item.output  # type: ignore[union-attr]
-    return "", ()
 
 
 def _check_part(part: Any, path: str, able: Capabilities, model: str) -> None:

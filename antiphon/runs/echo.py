@@ -49,10 +49,10 @@ def skeleton(
 def _repeat(asked: CreateResponse, wishes: Wishes, response: Response) -> None:
     """Put in what a plain request does not set."""
     response.max_tool_calls = asked.max_tool_calls
-    response.parallel_tool_calls = _or(asked.parallel_tool_calls, True)
-    response.top_logprobs = _or(asked.top_logprobs, 0)
-    response.presence_penalty = float(_or(asked.presence_penalty, 0.0))
-    response.frequency_penalty = float(_or(asked.frequency_penalty, 0.0))
+    response.parallel_tool_calls = asked.parallel_tool_calls is not False
+    response.top_logprobs = asked.top_logprobs or 0
+    response.presence_penalty = float(asked.presence_penalty or 0.0)
+    response.frequency_penalty = float(asked.frequency_penalty or 0.0)
     response.prompt_cache_retention = asked.prompt_cache_retention
     response.prompt_cache_options = _cache_options(asked)
     response.reasoning = _reasoning(asked)
@@ -78,10 +78,6 @@ def _format(format: Format) -> Any:
         "schema": format.schema,
         "strict": format.strict is True,
     }
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
 
 
 def _reasoning(asked: CreateResponse) -> ReasoningEcho:

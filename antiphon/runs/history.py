@@ -142,6 +142,18 @@ def _normal(
     An id that an earlier item has (``known``, ``taken``) is replaced: lists are paged by id.
     """
     shape = type(item)
+    if shape is Message and len(raw) == 2 + ("type" in raw):  # nothing but role and content
+        role = raw["role"]
+        minted = ids.mint("msg")
+        taken.add(minted)
+        content = _normal_content(raw["content"], role)
+        return {
+            "id": minted,
+            "type": "message",
+            "status": "completed",
+            "role": role,
+            "content": content,
+        }
     kind = raw.get("type") or _KIND[shape]
     id = raw.get("id")
     if type(id) is not str or not id or id in taken or id in known:
@@ -156,18 +168,20 @@ def _normal(
         if key not in normal and (value is not None or shape is Opaque):
             normal[key] = value
     if shape is Message:
-        content, role = raw["content"], raw["role"]
-        if type(content) is list:
-            normal["content"] = [_normal_part(part, role) for part in content]
-        elif role == "assistant":
-            normal["content"] = [{"type": "output_text", "text": content, "annotations": []}]
-        else:
-            normal["content"] = [{"type": "input_text", "text": content}]
+        normal["content"] = _normal_content(raw["content"], raw["role"])
     elif shape in ANSWERING and type(raw["output"]) is list:
         normal["output"] = [_normal_part(part, "user") for part in raw["output"]]
     elif shape is Reasoning:
         normal.setdefault("summary", [])
     return normal
+
+
+def _normal_content(content: str | list[dict[str, Any]], role: str) -> list[dict[str, Any]]:
+    if type(content) is list:
+        return [_normal_part(part, role) for part in content]
+    if role == "assistant":
+        return [{"type": "output_text", "text": content, "annotations": []}]
+    return [{"type": "input_text", "text": content}]
 
 
 def _normal_part(raw: dict[str, Any], role: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ have no next turn.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,8 @@ from antiphon.store.base import StoredResponse
 if TYPE_CHECKING:
     from antiphon.runs.context import Context
 
-_ENTRY_BYTES = 1_000
-_ITEM_BYTES = 700
+_ENTRY_BYTES = 600
+_ITEM_BYTES = 400
 """What an entry and a decoded item take beside their text (measured with tracemalloc)."""
 _TEXT_TIMES = 2
 """The text is there twice: in the items and in what the backend made of them."""
@@ -69,7 +70,7 @@ class Memory:
         self._retention_ms = retention_ms
         self._clock = clock
         self._since_ms = clock()
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._bytes = 0
         self.forgotten = 0
 
@@ -87,13 +88,13 @@ class Memory:
         Valid until the caller waits: then another turn may have added to it (``Said.upto``).
         """
         key = (project, response_id)
-        entry = self._entries.pop(key, None)
+        entry = self._entries.get(key)
         if entry is None:
             return None
         if entry.expires_at is not None and entry.expires_at <= self._clock():
-            self._bytes -= entry.size_bytes
+            self._drop(key)
             return None
-        self._entries[key] = entry  # the newest again
+        self._entries.move_to_end(key)
         return entry.opened(), dict(entry.memo)
 
     def peek(self, project: str, response_id: str) -> Said | None:

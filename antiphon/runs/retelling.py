@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.runs.said import CALLS, OUTPUTS, Said, id_of
+from antiphon.runs.said import ANSWERING, CALLING, CALLS, OUTPUTS, Said, id_of
 from antiphon.types.base import given
 from antiphon.types.codec import encode
 from antiphon.types.content import InputText, OutputText
@@ -96,7 +96,7 @@ def _repeated(items: Sequence[Item], past: Said) -> list[bool]:
     the model did call twice.
     """
     again = [False] * len(items)
-    if _SAYING.issuperset(map(type, items)):
+    if _nothing_twice(items, past):
         return again
     before = _told(past, items)
     calls = {(i.call_id, _call_wording(i)) for i in before if isinstance(i, CALLS)}
@@ -125,6 +125,20 @@ def _repeated(items: Sequence[Item], past: Said) -> list[bool]:
                     again[call] = same
             outcomes.setdefault(item.call_id, set()).add(outcome)
     return again
+
+
+def _nothing_twice(items: Sequence[Item], past: Said) -> bool:
+    """Whether no call and no output can be a second telling, as its ``call_id`` is a first."""
+    if _SAYING.issuperset(map(type, items)):
+        return True
+    calls = [item.call_id for item in items if type(item) in CALLING]  # type: ignore[union-attr]
+    outputs = [item.call_id for item in items if type(item) in ANSWERING]  # type: ignore[union-attr]
+    return (
+        past.called.isdisjoint(calls)
+        and past.answered.isdisjoint(outputs)
+        and len(set(calls)) == len(calls)
+        and len(set(outputs)) == len(outputs)
+    )
 
 
 def _call_wording(call: FunctionCall | CustomToolCall) -> tuple[Any, ...]:

@@ -47,8 +47,6 @@ from antiphon.types.response import (
     Usage,
 )
 
-_CONTROL = frozenset({Spent, Finish})
-
 
 class CallModel(Struct, frozen=True):
     """Perform this model call. ``attempt`` counts from 1; ``reason`` says why it is repeated."""
@@ -137,8 +135,8 @@ class Run:
         if self._step is _DONE:
             raise LocalProtocolError("a batch came after the end of the run")
         kinds = set(map(type, deltas))
-        if kinds.isdisjoint(_CONTROL):
-            self._composer.feed(self._warden.admit(deltas, kinds))
+        if kinds <= self._warden.free:
+            self._composer.feed(deltas)
             return self._gate.take()
         finish: Finish | None = None
         content: list[Delta] = []

@@ -14,7 +14,6 @@ is ``muted``, only its calls count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from antiphon.runs.demands import Demands
@@ -28,29 +27,29 @@ from antiphon.stream.deltas import (
     Thought,
 )
 
-_FREE = {
-    (text, thoughts): frozenset[type[Any]](
-        {Annotated} | ({Text} if text else set()) | ({Thought} if thoughts else set())
-    )
-    for text in (False, True)
-    for thoughts in (False, True)
-}
-"""The kinds of deltas nothing has to be known of, by whether text and thoughts pass."""
+_NOTHING: frozenset[type[Any]] = frozenset()
+_ANNOTATIONS: frozenset[type[Any]] = frozenset({Annotated})
+_TEXT: frozenset[type[Any]] = frozenset({Text})
+_THOUGHTS: frozenset[type[Any]] = frozenset({Thought})
 
 
 class Warden:
-    """Judges one turn. ``admit`` each batch, then ``verdict``, then ``release``."""
+    """Judges one turn. ``admit`` each batch, then ``verdict``, then ``release``.
+
+    ``free`` are the kinds of deltas nothing more has to be known of now: a batch of nothing else
+    may be composed without asking.
+    """
 
     __slots__ = (
         "_accepted",
         "_declined",
         "_demands",
         "_foreign",
-        "_free",
         "_held",
         "_holding",
         "_muted",
         "_wrote",
+        "free",
     )
 
     def __init__(self, demands: Demands, *, muted: bool = False) -> None:
@@ -62,30 +61,27 @@ class Warden:
         self._foreign = ""
         self._wrote = False
         self._declined = False
-        self._free = _FREE[
-            not (muted or demands.text is not None), not (muted or demands.no_thoughts)
-        ]
+        self.free = _ANNOTATIONS
+        if not (muted or demands.no_thoughts):
+            self.free |= _THOUGHTS
 
-    def admit(
-        self, deltas: Sequence[Delta], kinds: AbstractSet[type[Any]] | None = None
-    ) -> Sequence[Delta]:
-        """The part of a batch that may be composed now (``Spent`` and ``Finish`` excluded).
-        ``kinds``: the types among them, where they are known."""
-        if not self._holding and (kinds or set(map(type, deltas))) <= self._free:
-            if not self._wrote:
-                self._wrote = any(isinstance(d, Text) and d.text for d in deltas)
-            return deltas
+    def admit(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
+        """The part of a batch that may be composed now (``Spent`` and ``Finish`` excluded)."""
         passed: list[Delta] = []
         for delta in deltas:
             if self._welcome(delta):
                 if not self._holding and self._must_wait(delta):
                     self._holding = True
+                    self.free = _NOTHING
                 (self._held if self._holding else passed).append(delta)
         return passed
 
     def _welcome(self, delta: Delta) -> bool:
         if isinstance(delta, Text):
-            self._wrote = self._wrote or bool(delta.text)
+            if delta.text and not self._wrote:
+                self._wrote = True
+                if not (self._muted or self._holding or self._demands.text is not None):
+                    self.free |= _TEXT
             return not self._muted
         if isinstance(delta, CallStart):
             return self._accepts(delta)

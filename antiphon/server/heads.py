@@ -31,18 +31,28 @@ class Head(Struct, frozen=True):
 
 
 class _Lines:
-    """Collects what the parser finds in one head."""
+    """Reads one block with the parser, and collects what it finds."""
 
     def __init__(self) -> None:
         self.headers: dict[bytes, bytes] = {}
         self.complete = False
+        self.goes_on = False
         self.body = False
+        self._parser: httptools.HttpRequestParser | None = None
+
+    def read(self, block: bytes) -> None:
+        parser = self._parser = httptools.HttpRequestParser(self)
+        try:
+            parser.feed_data(b"POST / HTTP/1.1\r\n" + block)
+        finally:
+            self._parser = None  # each knows the other: a cycle
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.goes_on = self._parser is not None and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         self.body = True
@@ -72,13 +82,13 @@ class Heads:
     def _read(self, block: bytes) -> Head | None:
         lines = _Lines()
         try:
-            httptools.HttpRequestParser(lines).feed_data(b"POST / HTTP/1.1\r\n" + block)
+            lines.read(block)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return None
         headers = lines.headers
-        if not lines.complete or lines.body or not _COLD.isdisjoint(headers):
+        if not lines.complete or not lines.goes_on or lines.body:
             return None
-        if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        if not _COLD.isdisjoint(headers):
             return None
         if headers.get(b"content-type", b"").lower().startswith(_FORMS):
             return None

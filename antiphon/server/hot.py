@@ -21,7 +21,8 @@ Rules
    the socket is not read while that is too much.
 5. A caller who reads slowly pauses the model (``pause_writing`` → ``Live.pause`` → the upstream's
    socket); one who takes nothing for ``STALLED_AFTER_SECONDS`` has left. A caller who left cancels.
-6. What leaves together is one ``write``: head and body of a plain answer, all events of a read.
+6. What leaves together is one ``write``: head and body of a plain answer, all events of a read;
+   and the writes of one turn of the loop are made together (``outbox.py``).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Broke, RequestFinished
+from antiphon.outbox import Outbox
 from antiphon.runs import stored
 from antiphon.runs.context import Context, at_once, resolves_at_once
 from antiphon.runs.driver import Live
@@ -77,6 +79,7 @@ class Http(HttpToolsProtocol):
 
     deps: Deps
     heads: Heads
+    outbox: Outbox
     _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -86,6 +89,7 @@ class Http(HttpToolsProtocol):
         self._gathered: list[bytes] = []
         self._missing_bytes = 0
         self._in_message = False
+        self._in_body = False
         self._head_bytes = 0
         self._used_at = 0.0
         self.last = False
@@ -158,7 +162,7 @@ class Http(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _leave_to_uvicorn(self, data: bytes) -> None:
-        if not self._in_message:
+        if not self._in_body:
             self._head_bytes += len(data)
             if b"h2c" in data:
                 # An offer of HTTP/2, which Java's and curl's clients make and RFC 9110 lets a
@@ -174,11 +178,12 @@ class Http(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self._in_body = True
         self._head_bytes = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_message = False
+        self._in_message = self._in_body = False
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -242,6 +247,7 @@ class Http(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.last:
+            self.outbox.flush()
             self.transport.close()
             return
         self._used_at = self.loop.time()
@@ -332,7 +338,8 @@ class _Answer:
     def _send(self, status: int, body: bytes, headers: Lines = (), code: str | None = None) -> None:
         """The whole answer, in one write."""
         lines = self._lines(status, _JSON, headers)
-        self._http.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (lines, len(body), body))
+        whole = b"%bcontent-length: %d\r\n\r\n%b" % (lines, len(body), body)
+        self._http.outbox.put(self._http.transport, whole)
         self._ended(status, code)
 
     def _lines(self, status: int, content_type: bytes, headers: Lines) -> bytes:
@@ -448,7 +455,8 @@ class _Streamed(_Answer):
             self._begun = True
             lines = self._lines(200, CONTENT_TYPE, _STREAMED + _downgrades(self._live)) + b"\r\n"
             self._watch()
-        http.transport.write(b"%b%x\r\n%b\r\n%b" % (lines, len(data), data, after))
+        chunk = b"%b%x\r\n%b\r\n%b" % (lines, len(data), data, after)
+        http.outbox.put(http.transport, chunk)
         self._heard_at = http.loop.time()
 
     def _watch(self) -> None:
@@ -513,4 +521,4 @@ def _downgrades(live: Live | None) -> Headers:
 
 def protocol(deps: Deps) -> type[Http]:
     """The connection class of the server that ``deps`` describe, for uvicorn's ``http``."""
-    return type("Http", (Http,), {"deps": deps, "heads": Heads(deps)})
+    return type("Http", (Http,), {"deps": deps, "heads": Heads(deps), "outbox": Outbox()})

@@ -204,7 +204,7 @@ WHERE number = $1
 ERASE_PACK = """
 DELETE FROM packs WHERE chain = $1 AND block = $2
 """
-"""Goes as soon as one of its turns is blanked or erased."""
+"""Goes as soon as one of its turns is blanked (which a turn is before it is erased)."""
 
 PARK_TURN = """
 UPDATE responses SET due_at = NULL WHERE number = $1

@@ -374,7 +374,6 @@ class SqliteStore:
         else:
             self._wake_parent(chain, position, now)
             self._db.execute(_ERASE_TURN, (number,))
-            self._db.execute(_ERASE_PACK, (chain, block_of(position)))
             if position == 0:
                 self._db.execute(_ERASE_FORK, (chain,))
 

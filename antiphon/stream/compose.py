@@ -100,7 +100,6 @@ class Composer:
     __slots__ = (
         "_blank",
         "_call_id",
-        "_call_ids",
         "_calls",
         "_gate",
         "_ids",
@@ -122,13 +121,13 @@ class Composer:
         gate: Gate,
         ids: ItemIds,
         *,
-        taken: AbstractSet[str] = frozenset(),
+        taken: frozenset[str] = frozenset(),
         logprobs: bool = False,
     ) -> None:
         self._gate = gate
         self._ids = ids
         self.phase: Phase | UnsetType = UNSET
-        self._taken = taken
+        self._taken: AbstractSet[str] = taken
         self._logprobs = logprobs
         self._index = -1
         self._item_id = ""
@@ -138,7 +137,6 @@ class Composer:
         self._parts: list[Any] = []
         self._blank: list[Text] = []
         self._calls: dict[int, _Call] = {}
-        self._call_ids: set[str] = set()
         self._queue: list[_Call] = []
         self._live: _Call | None = None
         self._call_id = ""
@@ -156,20 +154,30 @@ class Composer:
 
     def finish(self, deltas: Sequence[Delta], *, cut: bool) -> None:
         """Compose the last batch of a turn and close it."""
-        if deltas and not (self._item or self._blank or self._calls or self._logprobs):
-            texts = [delta.text for delta in deltas if type(delta) is Text]
-            if len(texts) == len(deltas) and (text := "".join(texts)):
-                self._index += 1
-                item = OutputMessage(
-                    self._ids.mint("msg"),
-                    "incomplete" if cut else "completed",
-                    [OutputText(text)],
-                    phase=self.phase,
-                )
-                self._gate.whole(item, [text for text in texts if text])
-                return
-        self.feed(deltas)
-        self.close(cut=cut)
+        if not self._whole(deltas, "incomplete" if cut else "completed"):
+            self.feed(deltas)
+            self.close(cut=cut)
+
+    def _whole(self, deltas: Sequence[Delta], status: Status) -> bool:
+        """Make the turn in one step per item if this is all of it and nothing but an answer,
+        perhaps after thoughts; otherwise do nothing and say so. ``status`` is the answer's."""
+        if self._item or self._blank or self._calls or self._logprobs:
+            return False
+        thoughts = [delta.text for delta in deltas if type(delta) is Thought and delta.text]
+        texts = [delta.text for delta in deltas if type(delta) is Text and delta.text]
+        answer = "".join(texts)
+        if len(thoughts) + len(texts) != len(deltas) or not answer:
+            return False
+        if thoughts:
+            if Text in map(type, deltas[: len(thoughts)]):
+                return False
+            part = ReasoningText("".join(thoughts))
+            thought = Reasoning([], self._ids.mint("rs"), [part], status="completed")
+            self._gate.whole(thought, thoughts)
+        said = OutputMessage(self._ids.mint("msg"), status, [OutputText(answer)], phase=self.phase)
+        self._gate.whole(said, texts)
+        self._index = len(self._gate.response.output) - 1
+        return True
 
     def close(self, *, cut: bool, answer: bool = True) -> None:
         """End the turn: close what is open, then the calls that waited.
@@ -196,7 +204,10 @@ class Composer:
 
     def _text(self, deltas: list[Text]) -> None:
         if self._part == "output_text":
-            self._write(deltas)
+            if self._logprobs:
+                self._write(deltas)
+            else:  # nearly all deltas of nearly all streams
+                self._pieces(OutputTextDelta, deltas)
             return
         self._blank += [delta for delta in deltas if delta.text]
         if any(delta.text.strip() for delta in deltas):
@@ -395,11 +406,11 @@ class Composer:
         self._begin(kind, "fc" if start.kind == "function" else "ctc")
         self._live = call
         self._call_id = start.call_id
-        if not 0 < len(start.call_id) <= CALL_ID_LENGTH_MAX or (
-            start.call_id in self._taken or start.call_id in self._call_ids
-        ):
+        if not 0 < len(start.call_id) <= CALL_ID_LENGTH_MAX or start.call_id in self._taken:
             self._call_id = self._ids.mint("call")
-        self._call_ids.add(self._call_id)
+        if not isinstance(self._taken, set):  # the context's; few responses need their own
+            self._taken = set(self._taken)
+        self._taken.add(self._call_id)
         added = self._call_item("", "in_progress")
         self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
         waiting, call.waiting = call.waiting, []

@@ -7,7 +7,7 @@ bug and raises ``LocalProtocolError`` before anything has changed.
 
 Three kinds of steps are so frequent that they are told instead of made, checked once, and only
 spelled as events if somebody will take them: a lifecycle event (``tell``), deltas that differ
-in nothing but their text (``pieces``), and a message that is there as a whole (``whole``).
+in nothing but their text (``pieces``), and an item that is there as a whole (``whole``).
 
 Numbers are dense from 0 and are never reused: they are the cursor of every later replay.
 """
@@ -31,7 +31,7 @@ from antiphon.types.events import (
     OutputItemDone,
     PartEvent,
 )
-from antiphon.types.items import OutputMessage
+from antiphon.types.items import OutputMessage, Reasoning
 from antiphon.types.response import Response
 
 _LIFECYCLE = frozenset(Lifecycle.__subclasses__())
@@ -157,8 +157,8 @@ class Gate:
             )
             number += 1
 
-    def whole(self, item: OutputMessage, texts: Sequence[str]) -> None:
-        """A message of one text part from its beginning to its end; ``texts`` are its deltas."""
+    def whole(self, item: OutputMessage | Reasoning, texts: Sequence[str]) -> None:
+        """An item of one text part from its beginning to its end; ``texts`` are its deltas."""
         index = len(self._fold.response.output)
         if self._state != RUNNING or self._fold.open:
             raise self._illegal(OutputItemAdded, f"response is {self._state}, or an item is open")

@@ -1,16 +1,16 @@
-"""A message that is there as a whole, as the events a reader sees.
+"""An item that is there as a whole, as the events a reader sees.
 
-The grammar leaves no choice: a message of one text part is opened, its part is opened, the
-deltas follow, and part and message are closed. These are the events that come out when the
-composer makes it piece by piece; making them in one step costs a fraction of that.
+The grammar leaves no choice: an item of one part is opened, its part is opened, the deltas
+follow, and part and item are closed. These are the events that come out when the composer
+makes it piece by piece; making them in one step costs a fraction of that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
-from antiphon.types.content import OutputText
+from antiphon.types.content import OutputText, ReasoningText
 from antiphon.types.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -19,49 +19,47 @@ from antiphon.types.events import (
     OutputItemDone,
     OutputTextDelta,
     OutputTextDone,
+    ReasoningTextDelta,
+    ReasoningTextDone,
 )
-from antiphon.types.items import OutputMessage
+from antiphon.types.items import OutputItem, OutputMessage, Reasoning
 
 EVENTS_AROUND_DELTAS = 5
 
 
-def spelled(item: OutputMessage, texts: Sequence[str], index: int, number: int) -> list[Event]:
+def spelled(
+    item: OutputMessage | Reasoning, texts: Sequence[str], index: int, number: int
+) -> list[Event]:
     """The events of ``item`` at ``index``, its one part cut into ``texts``, from ``number`` on."""
-    part = cast("OutputText", item.content[0])
-    begun = OutputMessage(item.id, "in_progress", [], item.role, item.phase)
-    at, end = number + 2, number + 2 + len(texts)
+    empty: OutputText | ReasoningText
+    begun: OutputItem
+    delta: type[Any]
+    done: type[Any]
+    if isinstance(item, OutputMessage):
+        part: Any = item.content[0]
+        begun = OutputMessage(item.id, "in_progress", [], phase=item.phase)
+        empty, delta, done = OutputText(""), OutputTextDelta, OutputTextDone
+    else:
+        part = cast("list[ReasoningText]", item.content)[0]
+        begun = Reasoning([], item.id, [], status="in_progress")
+        empty, delta, done = ReasoningText(""), ReasoningTextDelta, ReasoningTextDone
+    item_id = str(item.id)
+    at: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": 0}
+    end = number + 2 + len(texts)
     return [
         OutputItemAdded(sequence_number=number, output_index=index, item=begun),
-        ContentPartAdded(
-            sequence_number=number + 1,
-            item_id=item.id,
-            output_index=index,
-            content_index=0,
-            part=OutputText(""),
-        ),
+        ContentPartAdded(sequence_number=number + 1, part=empty, **at),
         *(
-            OutputTextDelta(
+            delta(
                 sequence_number=place,
-                item_id=item.id,
+                item_id=item_id,
                 output_index=index,
                 content_index=0,
                 delta=text,
             )
-            for place, text in enumerate(texts, at)
+            for place, text in enumerate(texts, number + 2)
         ),
-        OutputTextDone(
-            sequence_number=end,
-            item_id=item.id,
-            output_index=index,
-            content_index=0,
-            text=part.text,
-        ),
-        ContentPartDone(
-            sequence_number=end + 1,
-            item_id=item.id,
-            output_index=index,
-            content_index=0,
-            part=part,
-        ),
+        done(sequence_number=end, text=part.text, **at),
+        ContentPartDone(sequence_number=end + 1, part=part, **at),
         OutputItemDone(sequence_number=end + 2, output_index=index, item=item),
     ]

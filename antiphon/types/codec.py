@@ -75,12 +75,13 @@ _ITEMS: Mapping[str, type[Any]] = {
 }
 _SHAPES: Mapping[Any, type[Any]] = {**_ITEMS, None: Message}
 """By what stands in ``type``; where nothing does, it is a message nearly always."""
-_FIELD_OF_PARTS: Mapping[type[Any], str] = {
+FIELD_OF_PARTS: Mapping[type[Any], str] = {
     Message: "content",
     FunctionCallOutput: "output",
     CustomToolCallOutput: "output",
 }
-_WHOLE_PARTS = frozenset({InputText, OutputText, PlainText, Refusal})
+"""Where the content parts of an item are, if it has any."""
+WHOLE_PARTS = frozenset({InputText, OutputText, PlainText, Refusal})
 """Parts without rules between their fields."""
 _TOOLS: Mapping[str, type[Any]] = {"function": FunctionTool, "custom": CustomTool}
 _TOOL_KEYS = {
@@ -101,6 +102,11 @@ _TOOL_KEYS = {
         {"type", "name", "description", "format", "async", "defer_loading", "allowed_callers"}
     ),
 }
+_PLAIN_KEYS = {
+    "function": frozenset({"type", "name", "description", "parameters", "strict"}),
+    "custom": frozenset({"type", "name", "description", "format"}),
+}
+"""Keys that are the struct's, so that converting is all there is to do."""
 _HOSTED_CHOICES = KNOWN | {"computer_use"}
 
 _create = msgspec.json.Decoder(CreateResponse).decode
@@ -152,9 +158,9 @@ def open_items(raw: Sequence[dict[str, Any]], *, param: str = "input") -> list[I
         # A closer look finds what is wrong, or that nothing is.
         items = [_open_item(item, at_index(param, i)) for i, item in enumerate(raw)]
     for index, item in enumerate(items):
-        parts = getattr(item, _FIELD_OF_PARTS.get(type(item), ""), None)
-        if type(parts) is list and not _WHOLE_PARTS.issuperset(map(type, parts)):
-            _check_parts(parts, param, index, _FIELD_OF_PARTS[type(item)])
+        parts = getattr(item, FIELD_OF_PARTS.get(type(item), ""), None)
+        if type(parts) is list and not WHOLE_PARTS.issuperset(map(type, parts)):
+            _check_parts(parts, param, index, FIELD_OF_PARTS[type(item)])
     return items
 
 
@@ -257,9 +263,11 @@ def open_tools(raw: Sequence[dict[str, Any]] | None) -> list[Tool]:
     tools: list[Tool] = []
     names: set[str] = set()
     for index, definition in enumerate(raw or ()):
-        path = at_index("tools", index)
-        tool = _open_tool(definition, path)
+        tool = _plain_tool(definition) or _open_tool(definition, at_index("tools", index))
+        if isinstance(tool, FunctionTool) and tool.parameters is not None:
+            tool.parameters = _object_schema(tool.name, tool.parameters, index)
         if tool.name in names:
+            path = at_index("tools", index)
             raise ClientError(
                 f"Invalid '{path}.name': a tool named {explain.echoed(tool.name)} is already "
                 "defined; names must be unique.",
@@ -269,6 +277,17 @@ def open_tools(raw: Sequence[dict[str, Any]] | None) -> list[Tool]:
         names.add(tool.name)
         tools.append(tool)
     return tools
+
+
+def _plain_tool(raw: dict[str, Any]) -> Tool | None:
+    """The tool, if nothing about it needs a closer look."""
+    kind = raw.get("type")
+    if type(kind) is not str or kind not in _TOOLS or not _PLAIN_KEYS[kind].issuperset(raw):
+        return None
+    try:
+        return cast(Tool, _to(raw, _TOOLS[kind]))
+    except msgspec.ValidationError:
+        return None
 
 
 def _open_tool(raw: dict[str, Any], path: str) -> Tool:
@@ -286,10 +305,7 @@ def _open_tool(raw: dict[str, Any], path: str) -> Tool:
         if key not in _TOOL_KEYS[kind]:
             raise explain.unknown_parameter(path, key)
     _check_calling(raw, path)
-    tool = cast(Tool, _convert_tool(raw, _TOOLS[kind], path))
-    if isinstance(tool, FunctionTool) and tool.parameters is not None:
-        tool.parameters = _object_schema(tool.name, tool.parameters, f"{path}.parameters")
-    return tool
+    return cast(Tool, _convert_tool(raw, _TOOLS[kind], path))
 
 
 def _convert_tool(raw: dict[str, Any], shape: type[_S], path: str) -> _S:
@@ -350,7 +366,7 @@ def _unsupported_calling(where: str, value: str, instead: str) -> ClientError:
     )
 
 
-def _object_schema(name: str, schema: dict[str, Any], where: str) -> dict[str, Any]:
+def _object_schema(name: str, schema: dict[str, Any], index: int) -> dict[str, Any]:
     """The schema with its ``type`` written out; raises unless it describes an object."""
     kind = schema.get("type")
     fault = ""
@@ -366,13 +382,13 @@ def _object_schema(name: str, schema: dict[str, Any], where: str) -> dict[str, A
         raise ClientError(
             f"Invalid schema for function {explain.echoed(name)}: {fault}.",
             code="invalid_function_parameters",
-            param=where,
+            param=f"tools[{index}].parameters",
         )
     return schema if kind else {**schema, "type": "object"}
 
 
 def _strings(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return isinstance(value, list) and {str}.issuperset(map(type, value))
 
 
 # Tool choice ------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -9,12 +11,26 @@ from hypothesis import strategies as st
 
 from antiphon.backends.base import Known, Turn
 from antiphon.backends.chat_body import chat_body, encoded_body
-from antiphon.backends.profiles import PROFILES, Profile
-from antiphon.types.items import Item
-from tests.backends.conversations import histories, turns
+from antiphon.backends.chat_memo import Cut
+from antiphon.backends.profiles import PROFILES, Profile, without
+from antiphon.types.content import InputImage, InputText, OutputText, ReasoningText
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Opaque,
+    Reasoning,
+)
+from antiphon.types.tools import JsonObjectFormat, TextFormat
+from tests.backends.conversations import turns
 
-MERGING_THOUGHTS = msgspec.structs.replace(PROFILES["llamacpp"], developer_role=True)
-KINDS = [*PROFILES.values(), MERGING_THOUGHTS]
+GENERIC = PROFILES["generic"]
+THINKING = PROFILES["sglang"]
+MERGING = msgspec.structs.replace(PROFILES["llamacpp"], developer_role=True)
+KINDS = [*PROFILES.values(), MERGING]
 
 
 def whole(turn: Turn, profile: Profile) -> bytes:
@@ -29,25 +45,74 @@ def test_the_bytes_of_a_turn_are_those_of_its_body(profile: Profile, turn: Turn)
 
 
 class Said:
-    """A response that ended: its items so far, and what a turn after it is told about them."""
+    """A response that ended: all items so far, and what the turns behind it are told of them."""
 
-    def __init__(self, items: list[Item], memo: dict[object, object]) -> None:
-        self.items = items
-        self.known = Known(len(items), dict(memo))
+    def __init__(self, items: list[Item] | None = None, behind: Said | None = None) -> None:
+        self.items = [*(behind.items if behind else []), *(items or [])]
+        self.known = Known(len(self.items), dict(behind.known.memo) if behind else {})
+
+    def turn(self, *items: Item, **fields: Any) -> Turn:
+        return Turn(model="m", items=[*self.items, *items], known=self.known, **fields)
+
+
+def user(text: str) -> Message:
+    return Message(role="user", content=[InputText(text=text)])
+
+
+def answer(text: str) -> Message:
+    return Message(role="assistant", content=[OutputText(text=text)])
+
+
+def thought(text: str) -> Reasoning:
+    return Reasoning(content=[ReasoningText(text=text)])
+
+
+def call(call_id: str) -> FunctionCall:
+    return FunctionCall(call_id=call_id, name="f", arguments="{}")
+
+
+def result(call_id: str, output: Any = "ok") -> FunctionCallOutput:
+    return FunctionCallOutput(call_id=call_id, output=output)
+
+
+PICTURE = InputImage(image_url="data:image/png;base64,AAAA")
+ITEMS: list[Item] = [
+    *(user("a"), answer("b"), thought("c"), call("1"), result("1")),
+    *(user("d"), answer("e"), thought("f"), call("2"), result("2", [PICTURE])),
+    *(user(""), answer(""), Reasoning(), user("as JSON"), result("1", "json")),
+    Message(role="user", content=[InputText(text="g"), PICTURE]),
+    Message(role="developer", content="h"),
+    Message(role="system", content="say json"),
+    CustomToolCall(call_id="1", name="g", input="i"),
+    CustomToolCallOutput(call_id="1", output="j"),
+    Opaque("web_search_call", {"type": "web_search_call"}),
+]
+likely = st.sampled_from(ITEMS[:5]) | st.sampled_from(ITEMS)
+paths = st.sampled_from([THINKING, THINKING, MERGING, GENERIC]) | st.sampled_from(KINDS)
 
 
 @pytest.mark.requirement("chat:send:remembered")
-@settings(max_examples=400, deadline=None)
-@given(data=st.data())
-def test_what_is_remembered_changes_no_byte_in_any_tree_of_turns(data: st.DataObject) -> None:
-    profiles = data.draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=2))
-    tree = [Said([], {})]
-    for _ in range(data.draw(st.integers(1, 8))):
-        parent = data.draw(st.sampled_from(tree[-3:]))
-        new = data.draw(histories())
-        kept = data.draw(st.integers(0, len(new)))
-        turn = data.draw(turns())
-        turn = msgspec.structs.replace(turn, items=[*parent.items, *new[:kept]], known=parent.known)
-        profile = data.draw(st.sampled_from(profiles))
+@settings(max_examples=600, deadline=None)
+@given(data=st.data(), first=paths, second=paths)
+def test_what_is_remembered_changes_no_byte_in_any_tree_of_turns(
+    data: st.DataObject, first: Profile, second: Profile
+) -> None:
+    tree = [Said()]
+    for _ in range(data.draw(st.integers(2, 8))):
+        behind = data.draw(st.sampled_from(tree[-3:]))
+        asked = data.draw(st.lists(likely, max_size=3))
+        turn = behind.turn(
+            *asked,
+            format=data.draw(st.sampled_from([TextFormat(), TextFormat(), JsonObjectFormat()])),
+            instructions=data.draw(st.sampled_from([None, None, "Be kind."])),
+        )
+        profile = data.draw(st.sampled_from([first, first, first, second]))
         assert encoded_body(turn, profile) == whole(turn, profile)
-        tree.append(Said([*parent.items, *new], parent.known.memo))
+        tree.append(Said([*asked, *data.draw(st.lists(likely, max_size=3))], behind))
+
+
+def cut_of(said: Said, profile: Profile = GENERIC) -> Cut:
+    """What was kept for the turns behind a response."""
+    cut = said.known.memo[profile.dialect]
+    assert isinstance(cut, Cut)
+    return cut

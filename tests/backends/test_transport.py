@@ -11,6 +11,7 @@ import pytest
 
 from antiphon.backends.aiohttp_client import AiohttpTransport
 from antiphon.backends.fast_http import FastHttp
+from antiphon.backends.fast_reply import Fields
 from antiphon.backends.transport import Transport, transport_for, why
 from antiphon.errors import LocalProtocolError
 from tests.suites.pushing import PushedHttp
@@ -176,3 +177,11 @@ async def test_nothing_is_sent_twice_once_a_byte_of_the_answer_was_read() -> Non
         assert (error.status, error.retryable) == (502, False)
         assert [e.target for e in server.exchanges].count("/cut") == 1
         await transport.close()
+
+
+def test_the_fields_of_a_head_are_a_mapping_with_names_in_lower_case() -> None:
+    fields = Fields(b"HTTP/1.1 200 OK\r\nA:  b \r\nSet-Cookie: c\r\nset-cookie: a: d\r\nEmpty:")
+    assert dict(fields) == {"a": "b", "set-cookie": "c, a: d", "empty": ""}
+    assert len(fields) == 3 and fields.get("cookie", "none") == "none" and "b" not in fields
+    with pytest.raises(KeyError):
+        fields["http/1.1 200 ok"]

@@ -41,6 +41,7 @@ def load_and_kill(server: Server, *, killer: int, answers: int) -> list[Answered
     """All answers that anybody has read to their end, before the kill or out of the socket
     after it."""
     answered: list[Answered] = []
+    too_few: list[int] = []
 
     def call(number: int) -> None:
         ask = streamed if number % 2 else plain
@@ -57,7 +58,10 @@ def load_and_kill(server: Server, *, killer: int, answers: int) -> list[Answered
             while True:
                 ask(server, f"caller {number}, {mine}", read)
         except (OSError, http.client.HTTPException, ValueError):
-            return  # gone, perhaps in the middle of an event
+            pass  # gone, perhaps in the middle of an event
+        if number == killer and mine < answers:
+            too_few.append(mine)
+            server.signal(signal.SIGKILL)  # or the others would go on for ever
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(CALLERS)]
     for caller in callers:
@@ -66,6 +70,7 @@ def load_and_kill(server: Server, *, killer: int, answers: int) -> list[Answered
         caller.join(30)
         assert not caller.is_alive()
     assert server.ended() == -signal.SIGKILL
+    assert not too_few, f"answered {too_few} times only, then the connection failed"
     return answered
 
 

@@ -13,6 +13,9 @@ REQUIREMENTS = {
     "runs:at-once:told": Requirement(
         _ISSUE, "A request that is said to resolve without waiting does not wait."
     ),
+    "runs:ids:key": Requirement(
+        "ours", "Ids sort by time, are never the same, and an item's tells its response."
+    ),
     "runs:memory:no-query": Requirement(
         _ISSUE, "The next turn of a remembered conversation asks the store nothing."
     ),

@@ -178,6 +178,66 @@ REQUIREMENTS = {
         source="issue",
         behaviour="A server that stops closes model calls and records cancelled responses.",
     ),
+    # The hot routes, which are answered before ASGI
+    "http:hot:direct": Requirement(
+        source="issue (speed)",
+        behaviour="Plain creates and retrievals are answered without the application.",
+    ),
+    "http:hot:same-answer": Requirement(
+        source="ours",
+        behaviour="Over a connection every request gets the answer the application would give.",
+    ),
+    "http:hot:segments": Requirement(
+        source="RFC 9112 §2.2", behaviour="A request means the same however it is cut up."
+    ),
+    "http:hot:keep-alive": Requirement(
+        source="RFC 9112 §9.3", behaviour="A connection is kept after every kind of answer."
+    ),
+    "http:hot:pipelined": Requirement(
+        source="RFC 9112 §9.3.2", behaviour="Requests sent ahead are answered whole and in order."
+    ),
+    "http:hot:heads": Requirement(
+        source="ours",
+        behaviour="Every head is read for what it says, also after many others like it.",
+    ),
+    "http:hot:keys": Requirement(
+        source="api-surface §1.1, §1.4",
+        behaviour="Keys count on a connection as for the application, each request by itself.",
+    ),
+    "http:hot:framing": Requirement(
+        source="RFC 9112 §2.2, §5, §6, §7, §11.2",
+        behaviour="What is not HTTP is 400 and closes; nothing behind it is read as a request.",
+    ),
+    "http:hot:close": Requirement(
+        source="RFC 9112 §9.6", behaviour="After the last request nothing more is read."
+    ),
+    "http:hot:head-bound": Requirement(
+        source="ours", behaviour="A head of more than 64 KiB is 400, in whatever pieces."
+    ),
+    "http:hot:body-bound": Requirement(
+        source="RFC 9110 §15.5.14",
+        behaviour="A body of the limit is read and one byte more is 413, in whatever form.",
+    ),
+    "http:hot:expect": Requirement(
+        source="RFC 9110 §10.1.1",
+        behaviour="A caller who waits for 100 gets it once, and not if refused.",
+    ),
+    "http:hot:leaving": Requirement(
+        source="api-surface §8, §22.23",
+        behaviour="Who leaves before, in or after an answer leaves no call running and no noise.",
+    ),
+    "http:hot:back-pressure": Requirement(
+        source="issue (speed)",
+        behaviour="A slow reader stops the upstream: nothing piles up, and nothing is lost.",
+    ),
+    "http:hot:idle": Requirement(
+        source="RFC 9112 §9.5",
+        behaviour="An idle connection is closed after its time, a busy one never.",
+    ),
+    "http:hot:stopping": Requirement(
+        source="RFC 9112 §9.6",
+        behaviour="A server that stops finishes answers under way and begins no other.",
+    ),
     # Stored
     "http:retrieve:same": Requirement(
         source="api-surface §22.1", behaviour="A retrieved response is the one that was answered."

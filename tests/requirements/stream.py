@@ -64,4 +64,8 @@ REQUIREMENTS = {
         behaviour="A plain answer is the response its stream would have ended with, of as many"
         " events, although nobody reads them.",
     ),
+    "stream:steps:unjudged": Requirement(
+        source="issue",
+        behaviour="Deltas composed without a look at each are those that no demand speaks of.",
+    ),
 }

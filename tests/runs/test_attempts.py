@@ -7,12 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from antiphon.backends.base import Capabilities, Model, Turn
 from antiphon.errors import RemoteError
 from antiphon.ids import Ids
 from antiphon.observe import ResponseFinished
+from antiphon.runs.demands import Demands
+from antiphon.runs.warden import Warden
 from antiphon.stream.deltas import (
+    Annotated,
     CallArguments,
     CallStart,
     Declined,
@@ -121,6 +126,54 @@ async def test_text_after_a_call_that_is_checked_waits_with_it() -> None:
         tools=[tool("checked", strict=True)],
     )
     assert text_of(made) == "" and len(made.output) == 1
+
+
+class Picky:
+    """A check that nothing passes."""
+
+    def problem(self, text: str) -> str | None:
+        return "it never is"
+
+
+_DELTA = st.one_of(
+    st.builds(Text, st.sampled_from(["", "a"])),
+    st.builds(Thought, st.sampled_from(["", "t"])),
+    st.builds(Declined, st.just("no")),
+    st.builds(Annotated, st.just({})),
+    st.builds(
+        CallStart, st.integers(0, 1), st.just("function"), st.sampled_from(["f", "g", "foreign"])
+    ),
+    st.builds(CallArguments, st.integers(0, 1), st.just("{}")),
+)
+_DEMANDS = st.builds(
+    Demands,
+    text=st.sampled_from([None, Picky()]),
+    arguments=st.sampled_from([{}, {"f": Picky()}]),
+    callable=st.just(frozenset({"f", "g"})),
+    must_call=st.booleans(),
+    one_call=st.booleans(),
+    no_thoughts=st.booleans(),
+)
+
+
+@pytest.mark.requirement("stream:steps:unjudged")
+@given(st.lists(st.lists(_DELTA, min_size=1, max_size=3), max_size=6), _DEMANDS, st.booleans())
+@example(
+    [[CallStart(0, "function", "f")], [Text("a")], [Text("a")]],
+    Demands(arguments={"f": Picky()}, callable=frozenset({"f"})),
+    False,
+)
+@settings(max_examples=400, deadline=None)
+def test_what_is_composed_unjudged_would_have_been_admitted(
+    batches: list[list[Delta]], demands: Demands, muted: bool
+) -> None:
+    judge, short = Warden(demands, muted=muted), Warden(demands, muted=muted)
+    for batch in batches:
+        admitted = list(judge.admit(batch))
+        free = set(map(type, batch)) <= short.free
+        assert (batch if free else list(short.admit(batch))) == admitted
+    assert short.verdict() == judge.verdict()
+    assert list(short.release()) == list(judge.release())
 
 
 @pytest.mark.requirement("runs:format:checked")

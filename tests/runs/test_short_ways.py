@@ -51,7 +51,7 @@ plains = st.fixed_dictionaries(
     {"model": st.sampled_from(["scripted/echo", "scripted/echo", "scripted/echo", ""])},
     optional=FREE,
 )
-RULED = {
+RULED: dict[str, list[Any]] = {
     "tools": [[], [WEATHER], [WEATHER, WEATHER], [{"type": "web_search"}]],
     "tool_choice": ["auto", "none", "required", {"type": "function", "name": "weather"}],
     "text": [{}, {"verbosity": "low"}, {"format": SCHEMA}, {"format": {"type": "json_object"}}],
@@ -83,7 +83,7 @@ ANYBODYS = {"model", "input", "previous_response_id", *FREE}
 Refused = tuple[Any, ...]
 
 
-def resolved(body: dict[str, Any], memory: Memory | None, thoughts: str) -> Context | Refused:
+def resolved(body: dict[str, Any], memory: Memory | None, thoughts: Any) -> Context | Refused:
     """The context of a request, or why it was refused; always with the same ids."""
     asked = decode_create(msgspec.json.encode(body))
     try:
@@ -167,13 +167,13 @@ def test_a_parameter_with_a_rule_makes_a_request_take_the_long_way(name: str) ->
     assert not is_plain(asked)
 
 
-MAYBE = [
+MAYBE: list[dict[str, Any]] = [
     {"input": [{"id": "msg_1"}]},
     {"input": [{"type": "item_reference", "id": "msg_1"}]},
     {"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "aGk="}]}]},
     {"input": "hello", "previous_response_id": "resp_1"},
 ]
-AT_ONCE = [
+AT_ONCE: list[dict[str, Any]] = [
     {"input": "hello"},
     {"input": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "yes"}]},
     {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.errors import ClientError
@@ -113,6 +114,27 @@ async def test_every_call_needs_its_output_and_every_output_its_call() -> None:
             "tools-parallel", input=both, tools=[WEATHER], previous_response_id=called.id
         )
         assert "sunny" in text_of(answered) and "rain" in text_of(answered)
+
+
+@pytest.mark.requirement("runs:calls:answered")
+async def test_a_call_left_open_cannot_be_talked_over() -> None:
+    async with rig() as r:
+        called = await r.create("tools-parallel", tools=[WEATHER])
+        for _ in range(2):
+            with pytest.raises(ClientError) as missing:
+                await r.create("echo", input="Never mind.", previous_response_id=called.id)
+            assert missing.value.code == "tool_output_not_found"
+
+
+@pytest.mark.requirement("runs:input:retelling")
+async def test_a_message_sent_again_with_its_id_is_not_doubled() -> None:
+    async with rig() as r:
+        first = await r.create("echo", input="hello")
+        told = [*await r.items(first.id), *msgspec.to_builtins(first.output)]
+        asked = {"role": "user", "content": "and now?"}
+        second = await r.create("echo", input=[*told, asked], previous_response_id=first.id)
+        said = [item["content"][0]["text"] for item in await r.items(second.id)]
+        assert said == ["hello", "hello", "and now?"]
 
 
 @pytest.mark.requirement("runs:input:retelling")

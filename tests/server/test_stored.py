@@ -32,6 +32,36 @@ async def test_a_retrieved_response_is_the_response_that_was_answered(house: Hou
     assert with_query.json() == response
 
 
+@pytest.mark.requirement("http:retrieve:same")
+async def test_what_a_caller_wrote_is_never_taken_for_the_output(house: House) -> None:
+    """A stored object is put together from its bytes; the caller's own JSON is in them."""
+    schema = {"type": "object", "properties": {}, "output": [], "content_filters": []}
+    response = await made(
+        house,
+        input='"output":[] "logprobs":',
+        instructions=',"output":[],"content_filters":[]}',
+        metadata={"output": "[]", "content_filters": ',"content_filters":[]}'},
+        tools=[{"type": "function", "name": "f", "parameters": schema, "strict": False}],
+        tool_choice="none",
+    )
+    assert response["output"] and response["tools"][0]["parameters"] == schema
+    assert "content_filters" not in response
+    found = await house.client.request("GET", f"/v1/responses/{response['id']}")
+    assert found.json() == response
+
+
+@pytest.mark.requirement("http:retrieve:same")
+async def test_log_probabilities_are_shown_to_those_who_ask(house: House) -> None:
+    asked = "message.output_text.logprobs"
+    response = await made(house, model="scripted/logprobs", include=[asked], top_logprobs=2)
+    (part,) = response["output"][0]["content"]
+    assert part["logprobs"]
+    path = f"/v1/responses/{response['id']}"
+    assert (await house.client.request("GET", f"{path}?include[]={asked}")).json() == response
+    del part["logprobs"]
+    assert (await house.client.request("GET", path)).json() == response
+
+
 @pytest.mark.requirement("http:retrieve:faults")
 @pytest.mark.parametrize(
     ("query", "param"),

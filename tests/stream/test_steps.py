@@ -10,7 +10,7 @@ from antiphon.errors import LocalProtocolError
 from antiphon.ids import ItemIds
 from antiphon.stream.compose import Composer
 from antiphon.stream.cuts import Cuts
-from antiphon.stream.deltas import Delta, Text
+from antiphon.stream.deltas import Delta, Text, Thought
 from antiphon.stream.gate import Gate
 from antiphon.types import events as ev
 from antiphon.types.base import UNSET
@@ -48,7 +48,10 @@ def composed(
     return gate.response, gate.take(), gate.number, cuts
 
 
-_prose = st.lists(st.builds(Text, st.sampled_from(["", " ", "\n", "a", "word ", "é", "👩‍👧"])))
+_said = st.sampled_from(["", " ", "\n", "a", "word ", "é", "👩‍👧"])
+_prose = st.builds(
+    list.__add__, st.lists(st.builds(Thought, _said)), st.lists(st.builds(Text, _said))
+)
 
 
 @pytest.mark.requirement("stream:steps:same")

@@ -248,7 +248,7 @@ async def test_a_callback_that_raises_keeps_nobody_else_waiting(harness: Harness
     async with told_to_the_loop() as raised, opened(harness) as store:
         for index in range(3):
             store.put(turn(f"r{index}"), fail)
-            await store.save(turn(f"s{index}"))
+            await asyncio.wait_for(store.save(turn(f"s{index}")), 5)
         store.put(turn("last"), fail)
     assert [type(one) for one in raised] == [ZeroDivisionError] * 4
 

@@ -116,7 +116,8 @@ async def test_a_chunk_is_handed_over_before_the_next_one_is_sent(transport: Tra
 @pytest.mark.requirement("transport:body:any_cut")
 async def test_a_reply_that_arrives_byte_by_byte_is_the_same_reply(transport: Transport) -> None:
     async def behave(exchange: Exchange) -> None:
-        text = b"HTTP/1.1 200 Fine\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        text = b"HTTP/1.1 103 Early Hints\r\nA: c\r\n\r\n"
+        text += b"HTTP/1.1 200 Fine\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"
         text += b"5\r\nhello\r\n0\r\n\r\n"
         for at in range(len(text)):
             await exchange.write(text[at : at + 1])
