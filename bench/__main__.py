@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="about 5 minutes (the default)")
     size.add_argument(
-        "--full", action="store_true", help="more rounds and workloads, about 25 minutes"
+        "--full", action="store_true", help="more rounds and workloads, about half an hour"
     )
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="may be repeated")
     parser.add_argument("--rival", action="append", metavar="NAME", help="only these; repeatable")

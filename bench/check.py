@@ -65,6 +65,9 @@ class Line:
             raise RuntimeError(f"{method} {path}: {said[:300]!r}")
         return said.partition(b"\r\n\r\n")[2]
 
+    def close(self) -> None:
+        self._socket.close()
+
 
 def _complete(said: bytes) -> bool:
     head, end, body = said.partition(b"\r\n\r\n")
@@ -186,7 +189,9 @@ def count_all() -> dict[str, float]:
         for _ in range(30):
             _create(line, store=True)
         counter.begin()
-        return {case.name: _count(case, line, counter) for case in cases()}
+        counted = {case.name: _count(case, line, counter) for case in cases()}
+        line.close()
+        return counted
 
 
 def _start_counted(processes: Processes, mock: Subject, folder: Path) -> tuple[Subject, Counter]:

@@ -52,26 +52,28 @@ def shape(mark: int, samples: int) -> tuple[int, range]:
 
 
 def converse(subject: Subject, turns: int, samples: int = SAMPLES) -> list[Turns]:
-    """Windows round those of MARKS that are at most `turns`; raises on any wrong answer."""
+    """Windows round those of MARKS that are at most `turns`; raises on any wrong answer.
+
+    The long chains come first and the short ones after them, so that all are measured in a
+    database that has grown: its size is not what turns are compared for.
+    """
     print(f"  conversations of {turns} turns  {subject.name}", file=sys.stderr)
     connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=60)
-    for _ in range(samples // 2):  # the log has been copied into the database for the first time
-        ask(connection, subject, None, 1)
     found = []
-    chains: list[str | None] = []
-    asked = 0
-    for mark in (mark for mark in MARKS if mark <= turns):
-        count, measured = shape(mark, samples)
-        chains = chains[:count] if asked and mark > 10 else [None] * count
-        asked = asked if mark > 10 else 0
-        while asked + 1 < measured.stop:
-            asked += 1
-            if asked == measured.start:
-                before = state(subject)
-            chains = [ask(connection, subject, one, asked) for one in chains]
-        found.append(between(mark, count * len(measured), before, state(subject)))
+    for marks in (MARKS[2:], MARKS[1:2], MARKS[:1]):
+        chains: list[str | None] = []
+        asked = 0
+        for mark in (mark for mark in marks if mark <= turns):
+            count, measured = shape(mark, samples)
+            chains = chains or [None] * count
+            while asked + 1 < measured.stop:
+                asked += 1
+                if asked == measured.start:
+                    before = state(subject)
+                chains = [ask(connection, subject, one, asked) for one in chains]
+            found.append(between(mark, count * len(measured), before, state(subject)))
     connection.close()
-    return found
+    return sorted(found, key=lambda each: each.turn)
 
 
 def ask(

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "antiphon"
 
 # From the bottom up. What shares a line must not import each other.
 LAYERS = (
-    ("errors", "ids", "observe", "config"),
+    ("errors", "ids", "observe", "outbox", "config"),
     ("types",),
     ("stream",),
     ("backends", "store"),
@@ -59,7 +59,11 @@ FILE_LINES_MAX = 500
 # Where everything may be caught: round a request, a run, a tool call, and what is listed here.
 BROAD = {
     ("antiphon/server/asgi.py", "_route"): "round a request",
-    ("antiphon/runs/driver.py", "_step"): "round a run",
+    ("antiphon/server/hot.py", "_create"): "round a request",
+    ("antiphon/server/hot.py", "_wait_and_start"): "round a request that had to wait",
+    ("antiphon/server/hot.py", "_retrieve"): "round a request",
+    ("antiphon/runs/driver.py", "take"): "round a run",
+    ("antiphon/backends/base.py", "_run"): "round a run's model call",
 }
 
 # Imported on first use, because they cost time or memory nobody should pay at the start.

@@ -7,13 +7,14 @@ its options in ``config.py``, and the shared suite ``tests/suites/backend.py``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from antiphon.errors import RemoteError
-from antiphon.stream.deltas import Delta
+from antiphon.errors import ClientError, RemoteError
+from antiphon.stream.deltas import Delta, Finish
 from antiphon.types.items import Item
 from antiphon.types.tools import Format, NamedChoice, TextFormat, Tool
 
@@ -47,7 +48,8 @@ class Known(Struct, frozen=True, eq=False):
 
     ``memo`` is where a backend keeps what it made of them, under a key of its own. It travels to
     the turns that follow (shallowly copied), forks included: an entry must stay right for every
-    turn that begins with the same items, and so must say itself how many of them it covers.
+    turn that begins with the same items, and so must say itself how many of them it covers (never
+    more than ``length``).
     """
 
     length: int
@@ -100,12 +102,13 @@ class Sink(Protocol):
     """Takes what a call says, straight from the callback of the connection that read it.
 
     Its methods never wait and never raise. ``take``: one batch per network read; the last one
-    ends with ``Finish``. ``broke`` comes instead of that last batch. After either, nothing.
+    ends with ``Finish``. ``broke`` comes instead of that last batch, with a ``RemoteError`` or with
+    what nobody expected. After either, nothing.
     """
 
     def take(self, deltas: Sequence[Delta]) -> None: ...
 
-    def broke(self, error: RemoteError) -> None: ...
+    def broke(self, error: Exception) -> None: ...
 
 
 class Call(Protocol):
@@ -146,8 +149,67 @@ class Backend(Protocol):
 
     def begin(self, turn: Turn, sink: Sink) -> Call | None:
         """The same as ``stream``, pushed: start the turn without waiting and without a task. None
-        where a backend can only be waited for; then nothing was done and ``stream`` is used.
-        Never calls the sink before it has returned."""
+        where a backend can only be waited for; then nothing was done, and ``Pump`` carries what
+        ``stream`` gives. Never calls the sink before it has returned."""
+        return None
 
     async def count(self, turn: Turn) -> int | None:
         """Exact input tokens of the turn, or None if the backend cannot tell."""
+
+
+class Pump:
+    """A ``Call`` over what ``Backend.stream`` gives: one task waits for its batches and pushes
+    them on. ``paused``: begins only when resumed."""
+
+    _tasks: set[asyncio.Task[None]] = set()
+
+    def __init__(
+        self, deltas: AsyncIterator[Sequence[Delta]], sink: Sink, *, paused: bool = False
+    ) -> None:
+        self._deltas = deltas
+        self._sink = sink
+        self._closed = False
+        self._flowing = asyncio.Event()
+        if not paused:
+            self._flowing.set()
+        self._task = asyncio.create_task(self._run())
+        self._tasks.add(self._task)
+        self._task.add_done_callback(self._tasks.discard)
+
+    def pause(self) -> None:
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        self._flowing.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._task.cancel()  # from inside ``take`` too: it is felt at the next wait
+
+    async def _run(self) -> None:
+        try:
+            await self._carry()
+        except ClientError as refusal:  # a backend's own, of a turn it should have been spared
+            code = refusal.code or "invalid_value"
+            self._break(RemoteError(refusal.message, status=refusal.status, code=code))
+        except Exception as error:
+            self._break(error)
+        finally:
+            close = getattr(self._deltas, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _carry(self) -> None:
+        await self._flowing.wait()
+        async for batch in self._deltas:
+            if self._closed:
+                return
+            self._sink.take(batch)
+            if batch and isinstance(batch[-1], Finish):
+                return
+            await self._flowing.wait()
+        raise RemoteError("The answer has no end.", code="upstream_broke_off")
+
+    def _break(self, error: Exception) -> None:
+        if not self._closed:
+            self._sink.broke(error)

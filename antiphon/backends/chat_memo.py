@@ -47,9 +47,8 @@ class Cut(Struct, frozen=True, eq=False):
     the profile's ``dialect``.
 
     ``buffer[:size]`` is their messages as JSON, with commas between; what may stand behind it
-    belongs to other turns. ``system``: the texts merged to the front. ``user_at``: where the
-    last message of a user stands, -1 without one (looked at only where reasoning goes back).
-    ``thoughts``: whether reasoning behind that message was written or left out; None if there
+    belongs to other turns. ``system``: the texts merged to the front. ``thoughts``:
+    whether reasoning behind the last message of a user was written or left out; None if there
     is none, so that the cut holds whatever follows; else ``sure`` is the longest such before it.
     ``says_json``: whether a content or ``system`` says the word; None if nobody has looked.
     """
@@ -59,7 +58,6 @@ class Cut(Struct, frozen=True, eq=False):
     buffer: bytearray
     size: int
     system: tuple[str, ...]
-    user_at: int
     thoughts: bool | None
     sure: Cut | None
     says_json: bool | None
@@ -84,41 +82,37 @@ class Written(Struct, frozen=True, eq=False):
 
 def write(turn: Turn, profile: Profile, look_for_json: bool = False) -> Written:
     """The messages of a turn's items. ``look_for_json``: ``says_json`` is wanted."""
-    start, user_at = _start(turn, profile)
-    if look_for_json and start is not None:
-        if start.says_json is None:
-            start = None
-        elif start.says_json:
-            look_for_json = False
+    start, user_at = _start(turn, profile, look_for_json)
+    if start is not None and start.says_json:
+        look_for_json = False
     if not look_for_json and (written := _plainly(turn, profile, start, user_at)) is not None:
         return written
     return _fully(turn, profile, start, user_at, look_for_json)
 
 
-def _start(turn: Turn, profile: Profile) -> tuple[Cut | None, int]:
-    """The cut to go on from, and where the turn's last message of a user stands.
+def _start(turn: Turn, profile: Profile, look_for_json: bool) -> tuple[Cut | None, int]:
+    """The cut to go on from, and where behind it the last message of a user stands, or -1.
 
     Where reasoning never goes back the latter is the end: no reasoning stands behind it.
     """
     known = turn.known
     cut: Cut | None = known.memo.get(profile.dialect) if known is not None else None
+    if cut is not None and look_for_json and cut.says_json is None:
+        cut = None
     if not profile.reasoning_field:
         return cut, len(turn.items)
-    if cut is None:
-        return None, last_user_at(turn.items)
-    user_at = last_user_at(turn.items, cut.length)
-    if user_at < 0:
-        user_at = cut.user_at
-    if cut.thoughts is None or cut.thoughts == (user_at < cut.length):
-        return cut, user_at
-    return cut.sure, user_at
+    if cut is not None and cut.thoughts is not None:
+        user_at = last_user_at(turn.items, cut.length)
+        if cut.thoughts == (user_at < 0):
+            return cut, user_at
+        cut = cut.sure
+    return cut, last_user_at(turn.items, cut.length if cut is not None else 0)
 
 
 class _Mark(Struct, frozen=True):
     """Where a conversation may be cut: fields of the ``Cut``, and how much there is before it."""
 
     length: int
-    user_at: int
     thoughts: bool | None = None
     messages: int = 0
     system: int = 0
@@ -153,7 +147,6 @@ def _extended(
         buffer,
         len(buffer),
         tuple(system),
-        mark.user_at,
         mark.thoughts,
         sure,
         said,
@@ -171,7 +164,7 @@ def _plainly(turn: Turn, profile: Profile, start: Cut | None, user_at: int) -> W
     if known is not None and (count := _heard(items[: known.length - begin], profile)):
         text = b",".join(filter(None, pieces[:count]))
         del pieces[:count]
-        start = _extended(profile, start, _Mark(begin + count, begin + count - 1), text)
+        start = _extended(profile, start, _Mark(begin + count), text)
         known.memo[profile.dialect] = start
     new = b",".join(filter(None, pieces))
     return (
@@ -206,7 +199,7 @@ def _fully(
     for at in range(length, len(items)):
         thread.add(items[at], at)
     thread.close()
-    done = _Mark(0, 0)
+    done = _Mark(0)
     for mark in marks:
         messages = thread.messages[done.messages : mark.messages]
         system = thread.system[done.system : mark.system]
@@ -228,9 +221,9 @@ def _add_known(
 ) -> list[_Mark]:
     """Add the known items behind ``start``; tells where they may be cut: at the last place that
     holds whatever follows, and at the last one of all if that is another."""
-    begin, last_user, thoughts = 0, -1, None
+    begin, thoughts = 0, None
     if start is not None:
-        begin, last_user, thoughts = start.length, start.user_at, start.thoughts
+        begin, thoughts = start.length, start.thoughts
     sure: _Mark | None = None
     latest: _Mark | None = None
     owed: defaultdict[str, int] = defaultdict(int)
@@ -238,7 +231,7 @@ def _add_known(
         thread.add(item, at)
         match item:
             case Message(role="user"):
-                last_user, thoughts = at, None
+                thoughts = None
             case FunctionCall() | CustomToolCall():
                 owed[item.call_id] += 1
             case FunctionCallOutput() | CustomToolCallOutput():
@@ -251,7 +244,7 @@ def _add_known(
                 pass
         if thread.is_settled and not owed:
             counts = len(thread.messages), len(thread.system)
-            latest = _Mark(at + 1, last_user, thoughts, *counts)
+            latest = _Mark(at + 1, thoughts, *counts)
             if thoughts is None:
                 sure = latest
     if sure is latest:

@@ -2,7 +2,7 @@
 
 Only the answer that is nearly always given is read here: a 2xx whose body is not packed.
 Everything else is handed to a task with the answer in hand, which goes on as ``Chat.stream``
-would (``pump``), so there is one set of rules.
+would (``base.Pump``), so there is one set of rules.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from antiphon.backends.base import Sink, Turn
+from antiphon.backends.base import Pump, Sink, Turn
 from antiphon.backends.chat_reading import Reader
 from antiphon.backends.fast_http import Push
 from antiphon.backends.profiles import Profile
-from antiphon.backends.pump import Pump
 from antiphon.backends.sse import Events
 from antiphon.backends.transport import READ_LIMIT_BYTES, Reply, too_large
 from antiphon.errors import RemoteError
@@ -29,7 +28,7 @@ class _Nobody:
 
     def take(self, deltas: Sequence[Delta]) -> None: ...
 
-    def broke(self, error: RemoteError) -> None: ...
+    def broke(self, error: Exception) -> None: ...
 
 
 _NOBODY = _Nobody()

@@ -38,6 +38,7 @@ from antiphon.backends.transport import (
     why,
 )
 from antiphon.errors import RemoteError
+from antiphon.outbox import Outbox
 
 IDLE_CONNECTIONS_MAX = 512
 """Connections kept for reuse per origin."""
@@ -59,6 +60,7 @@ class FastHttp:
     ) -> None:
         self.idle_connections_max = idle_connections_max
         self.keep_alive_seconds = keep_alive_seconds
+        self.outbox = Outbox()
         self.open: set[_Connection] = set()
         self._free: dict[Place, list[_Connection]] = {}
         self._connecting: dict[asyncio.Task[None], Push] = {}
@@ -272,10 +274,10 @@ class _Connection(asyncio.Protocol):
         body = push.body
         head = push.request.head(body)
         if len(body) < _JOIN_LIMIT_BYTES:
-            self.transport.write(head + body)
+            self._owner.outbox.put(self.transport, head + body)
         else:
-            self.transport.write(head)
-            self.transport.write(body)
+            self._owner.outbox.put(self.transport, head)
+            self._owner.outbox.put(self.transport, body)
 
     def deadline_in(self, seconds: float) -> None:
         deadline = self._deadline = self._loop.time() + seconds

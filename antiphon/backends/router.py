@@ -22,9 +22,8 @@ from functools import reduce
 import msgspec
 from msgspec import Struct
 
-from antiphon.backends.base import Backend, Call, Capabilities, Model, Sink, Turn
+from antiphon.backends.base import Backend, Call, Capabilities, Model, Pump, Sink, Turn
 from antiphon.backends.estimate import MODELS_MAX, Estimator, turn_tokens
-from antiphon.backends.pump import Pump
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Observe, Retried, TurnFinished, nobody
 from antiphon.stream.deltas import Delta, Finish, Spent
@@ -382,12 +381,13 @@ class _Pushed(_Try):
         else:
             self._sink.take(deltas)
 
-    def broke(self, error: RemoteError) -> None:
-        self.outcome = error.code
+    def broke(self, error: Exception) -> None:
         self._call = None
         self._told = True
+        if isinstance(error, RemoteError):
+            self.outcome = error.code
         self.tell()
-        if self._begun:
+        if self._begun or not isinstance(error, RemoteError):
             self._sink.broke(error)
             return
         tries = _Tries(self._routes)

@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Sequence
 
-from antiphon.backends.base import Call, Capabilities, Model, Sink, Turn
+from antiphon.backends.base import Backend, Capabilities, Model, Turn
 from antiphon.backends.estimate import turn_tokens
 from antiphon.backends.script_parts import Batch, Pause, Play, Script, first_user_text
 from antiphon.backends.scripts import COUNTED, SCRIPTS, no_usage
@@ -37,7 +37,7 @@ REMEMBERED_MAX = 1_000
 _NUMBERED = re.compile(r"(.+)-(\d+)(?:ms)?")
 
 
-class Scripted:
+class Scripted(Backend):
     """The backend whose models are scripts. Holds only counters (``flaky-2``, ``bad-json-2``)."""
 
     def __init__(self) -> None:
@@ -63,10 +63,6 @@ class Scripted:
     async def count(self, turn: Turn) -> int | None:
         """The same number the script reports as its input tokens."""
         return turn_tokens(turn)
-
-    def begin(self, turn: Turn, sink: Sink) -> Call | None:
-        """None: a script pauses, so it has to be waited for."""
-        return None
 
     async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
         """Perform the script named by the model. 404 if there is none of that name."""

@@ -26,7 +26,7 @@ from typing import Protocol
 
 import msgspec
 
-from antiphon.backends.base import Backend, Call, Turn
+from antiphon.backends.base import Backend, Call, Pump, Turn
 from antiphon.backends.estimate import Estimator
 from antiphon.config import RunSettings
 from antiphon.errors import ContextOverflow, RemoteError
@@ -39,8 +39,7 @@ from antiphon.runs.echo import Flavour
 from antiphon.runs.history import shortened
 from antiphon.runs.listener import Listener
 from antiphon.runs.memory import Memory
-from antiphon.runs.pump import Pump
-from antiphon.runs.run import CallModel, Run
+from antiphon.runs.run import CallModel, Done, Run
 from antiphon.store.base import Store, StoredResponse
 from antiphon.stream.deltas import Delta
 from antiphon.stream.spelling import head_and_output, joined
@@ -92,7 +91,6 @@ class Runs:
         self.live: set[Live] = set()
         self._estimator = estimator or Estimator()
         self._documents = Documents()
-        self._pumps: set[asyncio.Task[None]] = set()
         self._quiet: asyncio.Future[None] | None = None
 
     async def create(
@@ -143,14 +141,7 @@ class Runs:
 
     def call(self, turn: Turn, live: Live) -> Call:
         """Begin a model call."""
-        begin = getattr(self.backend, "begin", None)
-        call = begin(turn, live) if begin is not None else None
-        if call is not None:
-            return call
-        pump = Pump(self.backend.stream(turn), live, crashed=live.crashed)
-        self._pumps.add(pump.task)
-        pump.task.add_done_callback(self._pumps.discard)
-        return pump
+        return self.backend.begin(turn, live) or Pump(self.backend.stream(turn), live)
 
     def forget(self, live: Live) -> None:
         """That response is over and settled."""
@@ -166,8 +157,6 @@ class Runs:
         if self.live:
             self._quiet = asyncio.get_running_loop().create_future()
             await self._quiet
-        while self._pumps:
-            await asyncio.wait(self._pumps)
 
 
 class Live:
@@ -272,26 +261,28 @@ class Live:
         except RemoteError as error:
             return self._fail(error, events)
         except Exception as error:
-            return self.crashed(error, events)
-        if self._run.over:
-            return self._end(events)
+            return self._crash(error, events)
         step = self._run.next()
-        if isinstance(step, CallModel) and step.attempt != self._attempt:
+        if isinstance(step, Done):
+            return self._end(events)
+        if step.attempt != self._attempt:
             self._again(step)
         if events and self._reader is not None:
             self._reader.write(events)
 
-    def broke(self, error: RemoteError) -> None:
-        """The model call failed."""
-        if self.begun:
-            self._fail(error)
-        elif not (isinstance(error, ContextOverflow) and self._shorten()):
-            self._refuse(error)
-
-    def crashed(self, error: Exception, events: Sequence[Event] = ()) -> None:
-        """Something of ours, or the backend, failed in a way nobody expected."""
+    def broke(self, error: Exception) -> None:
+        """The model call failed, or something of ours in it."""
+        if isinstance(error, ContextOverflow) and not self.begun and self._shorten():
+            return
         if not self.begun:
-            return self._refuse(error)
+            self._refuse(error)
+        elif isinstance(error, RemoteError):
+            self._fail(error)
+        else:
+            self._crash(error)
+
+    def _crash(self, error: Exception, events: Sequence[Event] = ()) -> None:
+        """Nobody expected this: the operator hears of it, the reader that it failed."""
         self._runs.observe(Broke("run", error, self.response.id))
         self._fail(RemoteError("The server failed to make this response."), events)
 

@@ -27,10 +27,11 @@ from antiphon.stream.deltas import (
     Thought,
 )
 
+# Sets of kinds; shared, because an idle stream should not keep one of its own.
 _NOTHING: frozenset[type[Any]] = frozenset()
 _ANNOTATIONS: frozenset[type[Any]] = frozenset({Annotated})
-_TEXT: frozenset[type[Any]] = frozenset({Text})
-_THOUGHTS: frozenset[type[Any]] = frozenset({Thought})
+_THOUGHTS: frozenset[type[Any]] = frozenset({Annotated, Thought})
+_AND_TEXT = {free: free | {Text} for free in (_ANNOTATIONS, _THOUGHTS)}
 
 
 class Warden:
@@ -61,9 +62,7 @@ class Warden:
         self._foreign = ""
         self._wrote = False
         self._declined = False
-        self.free = _ANNOTATIONS
-        if not (muted or demands.no_thoughts):
-            self.free |= _THOUGHTS
+        self.free = _ANNOTATIONS if muted or demands.no_thoughts else _THOUGHTS
 
     def admit(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """The part of a batch that may be composed now (``Spent`` and ``Finish`` excluded)."""
@@ -81,7 +80,7 @@ class Warden:
             if delta.text and not self._wrote:
                 self._wrote = True
                 if not (self._muted or self._holding or self._demands.text is not None):
-                    self.free |= _TEXT
+                    self.free = _AND_TEXT[self.free]
             return not self._muted
         if isinstance(delta, CallStart):
             return self._accepts(delta)

@@ -32,7 +32,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Broke, RequestFinished
@@ -41,6 +41,7 @@ from antiphon.runs import stored
 from antiphon.runs.context import Context, at_once, resolves_at_once
 from antiphon.runs.driver import Live
 from antiphon.server import presence
+from antiphon.server.connection import HEAD_BYTES_MAX, Connection
 from antiphon.server.errors import Headers, problem_of
 from antiphon.server.exchange import LEFT_STATUS, OPENAI_VERSION, Deps
 from antiphon.server.frames import CONTENT_TYPE, DONE, frames, obfuscated
@@ -48,9 +49,6 @@ from antiphon.server.heads import Head, Heads
 from antiphon.types.codec import decode_create
 from antiphon.types.events import Event
 from antiphon.types.request import CreateResponse
-
-HEAD_BYTES_MAX = 65_536
-"""Request line and headers together; the parser itself would take any number."""
 
 UNREAD_BYTES_MAX = 65_536
 """What a caller may send ahead, while an answer is under way, before the socket is not read."""
@@ -60,7 +58,6 @@ _RETRIEVE = re.compile(rb"GET /v1/responses/(resp_[0-9a-f]{34}) HTTP/1\.1\r\n")
 _READING = b"GET /v1/responses/resp_"
 _END = b"\r\n\r\n"
 
-_OFFER_OF_HTTP_2 = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
 _JSON = b"application/json"
 _VERSION = b"openai-version: %b\r\n" % OPENAI_VERSION
 _STREAMED: Headers = [
@@ -74,13 +71,12 @@ _PING = b": keep-alive\n\n"
 Lines = Sequence[tuple[bytes, bytes]]
 
 
-class Http(HttpToolsProtocol):
+class Http(Connection):
     """One connection. Made by uvicorn; ``protocol`` says for which server."""
 
     deps: Deps
     heads: Heads
     outbox: Outbox
-    _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -88,9 +84,6 @@ class Http(HttpToolsProtocol):
         self._unread = b""
         self._gathered: list[bytes] = []
         self._missing_bytes = 0
-        self._in_message = False
-        self._in_body = False
-        self._head_bytes = 0
         self._used_at = 0.0
         self.last = False
 
@@ -107,13 +100,12 @@ class Http(HttpToolsProtocol):
     def _look(self, data: bytes) -> None:
         """Answer the requests that begin here, one after another; leave what is not hot, and
         everything behind it, to uvicorn."""
-        cycle = self.cycle
-        if self._in_message or (cycle is not None and not cycle.response_complete):
-            return self._leave_to_uvicorn(data)
+        if self.is_uvicorns:
+            return super().data_received(data)
         while data:
             taken = self._take(data)
             if not taken:
-                return self._leave_to_uvicorn(data)
+                return super().data_received(data)
             data = data[taken:] if taken < len(data) else b""
             if self._answer is not None or self._missing_bytes:
                 self._unread = data
@@ -160,31 +152,6 @@ class Http(HttpToolsProtocol):
         self._unread += data
         if len(self._unread) > UNREAD_BYTES_MAX:
             self.flow.pause_reading()
-
-    def _leave_to_uvicorn(self, data: bytes) -> None:
-        if not self._in_body:
-            self._head_bytes += len(data)
-            if b"h2c" in data:
-                # An offer of HTTP/2, which Java's and curl's clients make and RFC 9110 lets a
-                # server ignore: the parser takes it for the end of HTTP and drops the body.
-                head, end, body = data.partition(_END)
-                data = _OFFER_OF_HTTP_2.sub(b"", head) + end + body
-        super().data_received(data)
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.send_400_response(f"The request's head is longer than {HEAD_BYTES_MAX} bytes.")
-
-    def on_message_begin(self) -> None:
-        self._in_message = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_body = True
-        self._head_bytes = 0
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_message = self._in_body = False
-        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         answer, self._answer = self._answer, None
@@ -256,14 +223,6 @@ class Http(HttpToolsProtocol):
         if self._unread:
             # Not from here: this may be inside the callback of an upstream's connection.
             self.loop.call_soon(self._go_on)
-
-    def date_line(self) -> bytes:
-        """The headers uvicorn adds to every answer: it makes them anew once a second."""
-        headers = self.server_state.default_headers
-        if headers is not Http._dated[0]:
-            lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-            Http._dated = (headers, lines)
-        return Http._dated[1]
 
     def _go_on(self) -> None:
         unread, self._unread = self._unread, b""

@@ -77,15 +77,23 @@ class DiskThread:
     """Runs blocking calls one after the other, off the loop. What is run may raise OSError or
     apsw errors; anything else is a bug and ends the thread.
 
-    The thread sleeps in a read of a pipe: waking it so costs 10 us where a queue's lock costs 25
-    (both threads then fight for the interpreter), and every commit pays for it.
+    Both directions are pipes: the thread sleeps in a read, the loop watches the other one. Beside
+    the disk's own time a call costs 15 to 20 us so, where a queue and ``call_soon_threadsafe``
+    cost 30, and every commit pays for it.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._work: deque[tuple[Callable[[], None], Settled]] = deque()
-        self._bell, self._rope = os.pipe()
+        self._over: deque[tuple[Settled, Exception | None]] = deque()
+        self._asked, self._ask = os.pipe()
+        self._told, self._tell = os.pipe()
         self._ended = False
+        try:
+            self._loop.add_reader(self._told, self._hear)
+            self._watched = True
+        except NotImplementedError:  # Windows' loop watches sockets only
+            self._watched = False
         # A daemon: a loop that died without closing the store must not keep the process alive.
         self._thread = Thread(target=self._run, name="store-disk", daemon=True)
         self._thread.start()
@@ -96,16 +104,25 @@ class DiskThread:
             self._loop.call_soon(settled, _thread_has_ended())
         else:
             self._work.append((call, settled))
-            os.write(self._rope, b"1")
+            os.write(self._ask, b"1")
 
     def close(self) -> None:
         """Wait for what is running."""
-        os.close(self._rope)
+        os.close(self._ask)
         self._thread.join()
-        os.close(self._bell)
+        if self._watched:
+            self._loop.remove_reader(self._told)
+        for end in (self._asked, self._told, self._tell):
+            os.close(end)
+
+    def _hear(self) -> None:
+        """In the loop: one call has ended."""
+        os.read(self._told, 1)
+        settled, error = self._over.popleft()
+        settled(error)
 
     def _run(self) -> None:
-        while os.read(self._bell, 1):  # nothing: the other end was closed
+        while os.read(self._asked, 1):  # nothing: the other end was closed
             call, settled = self._work.popleft()
             error: Exception | None = _thread_has_ended()
             known = False
@@ -116,7 +133,10 @@ class DiskThread:
                 error, known = caught, True
             finally:
                 self._ended = not known
-                self._loop.call_soon_threadsafe(settled, error)
+                self._over.append((settled, error))
+                os.write(self._tell, b"1")
+                if not self._watched:
+                    self._loop.call_soon_threadsafe(self._hear)
 
 
 def _thread_has_ended() -> RemoteError:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from antiphon.backends.base import Turn
-from antiphon.backends.estimate import MODELS_MAX, Estimator, output_tokens, text_tokens
+from antiphon.backends.base import Known, Turn
+from antiphon.backends.estimate import (
+    MODELS_MAX,
+    Estimator,
+    output_tokens,
+    text_tokens,
+    turn_tokens,
+)
 from antiphon.stream.deltas import CallArguments, CallStart, Delta, Finish, Text, Thought
 from antiphon.types.content import InputFile, InputImage, InputText, ReasoningText
 from antiphon.types.items import (
@@ -97,3 +103,17 @@ def test_nonsense_teaches_nothing_and_memory_is_bounded() -> None:
     for number in range(MODELS_MAX):
         estimator.learn(f"m{number}", estimated=1, reported=2)
     assert estimator.factor("m") == 1.0
+
+
+@pytest.mark.requirement("chat:estimate:remembered")
+def test_a_conversation_that_is_known_is_counted_once_and_the_same() -> None:
+    items: list[Item] = []
+    known = Known(0, {})
+    for number in range(6):
+        items.append(Message(role="user", content=f"question number {number}"))
+        for _ in range(2):  # two turns may follow one response
+            assert turn_tokens(turn(*items, known=known)) == turn_tokens(turn(*items))
+        items.append(Message(role="assistant", content="an answer"))
+        known = Known(len(items), dict(known.memo))
+    unread: list[Item] = [Opaque("x", {})] * 10  # these count nothing, so a count of them shows
+    assert turn_tokens(turn(*unread, *items[10:], known=known)) == turn_tokens(turn(*items))

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.base import Call, Capabilities, Sink, Turn
-from antiphon.backends.pump import Pump
+from antiphon.backends.base import Call, Capabilities, Pump, Sink, Turn
 from antiphon.backends.router import Route, Router
 from antiphon.backends.scripted import Scripted
 from antiphon.errors import ClientError, RemoteError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.server.hot import HEAD_BYTES_MAX
+from antiphon.server.connection import HEAD_BYTES_MAX
 from tests.conformance.conftest import Fronted, House, served
 from tests.conformance.rules import check_stream, frames
 from tests.server.asgi_client import PATIENCE_SECONDS

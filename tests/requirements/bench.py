@@ -37,6 +37,14 @@ REQUIREMENTS = {
         source="issue 3",
         behaviour="Profile samples are summed by stage and scaled to the CPU of their threads.",
     ),
+    "bench:results:where": Requirement(
+        source="issue 3",
+        behaviour="A result names its commit, and how the interpreter was built.",
+    ),
+    "bench:workloads": Requirement(
+        source="issue 3",
+        behaviour="Every load the issue names is run, also in the quick mode.",
+    ),
     "bench:plots": Requirement(
         source="issue 3",
         behaviour="Charts of a results file are small, and the same each time they are drawn.",

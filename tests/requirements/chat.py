@@ -39,6 +39,9 @@ REQUIREMENTS = {
     "chat:estimate:near": Requirement(
         "stack.md §8", "An estimate is near what a real tokenizer counts, in several scripts."
     ),
+    "chat:estimate:remembered": Requirement(
+        "issue §3", "What was counted for a turn is not counted again for those that follow."
+    ),
     "chat:estimate:whole-turn": Requirement(
         "stack.md §8", "Everything a model reads and writes is in the estimate."
     ),
@@ -170,6 +173,9 @@ REQUIREMENTS = {
     "chat:send:arguments": Requirement(
         "api-surface §22.16", "Arguments in the history are always the JSON text of an object."
     ),
+    "chat:send:bytes": Requirement(
+        "issue §3", "The bytes sent are the JSON of the body a turn is translated to."
+    ),
     "chat:send:call-ids": Requirement(
         "issue §5", "Servers that want ids of nine characters get them, the same every time."
     ),
@@ -196,6 +202,11 @@ REQUIREMENTS = {
     ),
     "chat:send:reasoning": Requirement(
         "api-surface §22.17", "Reasoning goes back only inside its tool turn and never as content."
+    ),
+    "chat:send:remembered": Requirement(
+        "issue §3",
+        "A conversation that is remembered costs its new items only, forks included, and sends "
+        "the same bytes.",
     ),
     "chat:send:results-in-order": Requirement(
         "api-surface §6.5",

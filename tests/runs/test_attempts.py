@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from antiphon.backends.base import Capabilities, Model, Turn
+from antiphon.backends.base import Backend, Capabilities, Model, Turn
 from antiphon.errors import RemoteError
 from antiphon.ids import Ids
 from antiphon.observe import ResponseFinished
@@ -41,7 +41,7 @@ JSON = {"format": {"type": "json_schema", "name": "answer", "schema": SCHEMA, "s
 END = Finish("stop")
 
 
-class Recital:
+class Recital(Backend):
     """A model that says what it was given: for each call its batches. Counts its open calls."""
 
     def __init__(self, *calls: Sequence[Sequence[Delta]]) -> None:

@@ -298,3 +298,26 @@ async def test_a_server_that_stops_says_so_in_an_answer_not_yet_begun(
     line.protocol.shutdown()
     site.tap.go.set()
     assert (await line.answer()).headers["connection"] == "close"
+
+
+# Asking without listening
+
+
+@pytest.mark.requirement("http:hot:back-pressure")
+async def test_a_caller_who_asks_on_and_on_and_reads_nothing_is_not_served_into_memory(
+    site: Site, line: Connection
+) -> None:
+    made = (await line.ask(asking("prompt", stream=False))).json()["id"]
+    asked = get(f"/v1/responses/{made}")
+    line.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    for _ in range(10_000):
+        line.say(asked)
+    before = -1
+    while before != line.protocol.read_bytes:
+        before = line.protocol.read_bytes
+        for _ in range(200):
+            await asyncio.sleep(0)
+    assert line.protocol.transport.get_write_buffer_size() < SMALL_BYTES
+    line.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    answers = [await line.answer() for _ in range(10_000)]
+    assert {answer.status for answer in answers} == {200}

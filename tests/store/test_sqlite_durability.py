@@ -290,3 +290,16 @@ async def test_a_row_that_cannot_be_written_fails_alone(tmp_path: Path) -> None:
         assert "surrogate" not in str(results[1])
         history = await store.history("ours", "c")
         assert history is not None and [one.response_id for one in history] == ["a", "c"]
+
+
+async def test_a_loop_that_cannot_watch_pipes_is_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise NotImplementedError  # as Windows' loop does
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
+    async with opened(SqliteHarness(tmp_path / "antiphon.db")) as store:
+        await asyncio.wait_for(store.save(turn("a")), 5)
+        await asyncio.wait_for(store.ping(), 5)
+        assert await store.load("ours", "a") == turn("a")
