@@ -18,7 +18,7 @@ Rules
 3. Nothing here waits. What has to (another store, documents) is resolved in one task, and the
    answer goes on from there as before.
 4. One answer at a time per connection. What a caller sends meanwhile stays in ``_unread``, and
-   the socket is not read while that is too much.
+   the socket is not read while that is too much. Nothing is answered to one who takes nothing.
 5. A caller who reads slowly pauses the model (``pause_writing`` → ``Live.pause`` → the upstream's
    socket); one who takes nothing for ``STALLED_AFTER_SECONDS`` has left. A caller who left cancels.
 6. What leaves together is one ``write``: head and body of a plain answer, all events of a read;
@@ -90,7 +90,7 @@ class Http(Connection):
     # -- from the socket --------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is not None or self._unread:
+        if self._answer is not None or self._unread or self.flow.write_paused:
             self._keep(data)
         elif self._missing_bytes:
             self._gather(data)
@@ -98,18 +98,14 @@ class Http(Connection):
             self._look(data)
 
     def _look(self, data: bytes) -> None:
-        """Answer the requests that begin here, one after another; leave what is not hot, and
-        everything behind it, to uvicorn."""
-        if self.is_uvicorns:
-            return super().data_received(data)
-        while data:
-            taken = self._take(data)
-            if not taken:
-                return super().data_received(data)
-            data = data[taken:] if taken < len(data) else b""
-            if self._answer is not None or self._missing_bytes:
-                self._unread = data
-                return
+        """Answer the request that begins here, if it is hot; else all of it is uvicorn's."""
+        taken = 0 if self.is_uvicorns else self._take(data)
+        if not taken:
+            super().data_received(data)
+        elif taken < len(data):
+            self._unread = data[taken:]
+            if self._answer is None:
+                self._go_on_soon()
 
     def _take(self, data: bytes) -> int:
         """Begin to answer the first request in ``data``; how many bytes it took, 0: not hot."""
@@ -169,6 +165,8 @@ class Http(Connection):
         super().resume_writing()
         if self._answer is not None:
             self._answer.resume()
+        else:
+            self._go_on()
 
     # -- from the server --------------------------------------------------------------------
 
@@ -221,14 +219,20 @@ class Http(Connection):
         if self.timeout_keep_alive_task is None:
             self._close_when_idle(self.timeout_keep_alive)
         if self._unread:
-            # Not from here: this may be inside the callback of an upstream's connection.
-            self.loop.call_soon(self._go_on)
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """Not at once: what was answered is written first, and shows whether the caller reads."""
+        self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        unread, self._unread = self._unread, b""
-        if unread and not self.transport.is_closing():
-            self.flow.resume_reading()
-            self._look(unread)
+        """Look at what came meanwhile, unless there is an answer to wait for or to be taken."""
+        unread = self._unread
+        if unread and self._answer is None and not self.flow.write_paused:
+            self._unread = b""
+            if not self.transport.is_closing():
+                self.flow.resume_reading()
+                self._look(unread)
 
 
 class _Answer:

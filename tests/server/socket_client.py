@@ -185,6 +185,8 @@ class Connection:
 
     async def close(self) -> None:
         """Close our end and wait until the server has seen it."""
+        if self.writer.transport.get_write_buffer_size():
+            self.writer.transport.abort()  # a server that reads no more would never see the end
         self.writer.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self.protocol.gone.wait()
