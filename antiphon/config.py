@@ -236,6 +236,14 @@ class RunSettings(Section, frozen=True, kw_only=True):
     context_items_max: Annotated[
         int, Meta(ge=1, description="Items one response may have before it, history included.")
     ] = 10_000
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Conversations kept in memory between their turns, estimated in bytes; "
+            "what does not fit is read from the store again. 0 keeps none.",
+        ),
+    ] = 33_554_432
     raw_reasoning: Annotated[
         Literal["content", "none"],
         Meta(

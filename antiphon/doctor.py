@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import shlex
 import shutil
 import sys
+import sysconfig
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from importlib import import_module, metadata
@@ -60,7 +62,31 @@ def _python() -> Finding:
     said = f"{platform.python_implementation()} {platform.python_version()}"
     if sys.version_info < PYTHON_MIN:
         return Finding("fail", "python", said, "Install Python 3.11 or newer.")
+    match is_optimised(sysconfig.get_config_var("CONFIG_ARGS"), Path(sys.base_prefix)):
+        case True:
+            said += ", an optimised build"
+        case False:
+            remedy = "Choose one that was: it takes about a fifth less CPU. With pyenv, set "
+            remedy += "PYTHON_CONFIGURE_OPTS=--enable-optimizations and install it again."
+            return Finding(
+                "warn", "python", f"{said}, built without --enable-optimizations", remedy
+            )
     return Finding("ok", "python", said)
+
+
+def is_optimised(built_with: str | None, home: Path) -> bool | None:
+    """Whether an interpreter was built with profile-guided optimisation; None if it does not tell.
+
+    ``built_with``: the words its ``configure`` was called with, ``home``: where it is installed.
+    The packages of distributions and of conda are built twice, optimised and shared, and tell the
+    words of the second only: there the absence of a word is no sign.
+    """
+    words = shlex.split(built_with or "")
+    if "--enable-optimizations" in words:
+        return True
+    if not words or home == Path("/usr") or (home / "conda-meta").is_dir():
+        return None
+    return False
 
 
 def _data(directory: Path) -> Iterator[Finding]:

@@ -12,18 +12,21 @@ import asyncio
 
 
 class Outbox:
-    """For the transports of one event loop, the one that runs when ``put`` is called."""
+    """For the transports of one event loop, the one that runs when first something is put."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_loop", "_waiting")
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
 
     def put(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         """Write ``data`` when the callbacks that are due have run; never if the transport is
         closed before. Whoever closes it after its last write must ``flush`` first."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self.flush)
         self._waiting.append((transport, data))
 
     def flush(self) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from time import monotonic
 from typing import Protocol
 
 import msgspec
@@ -87,7 +88,7 @@ class Runs:
         self.settings = settings
         self.observe = observe
         self.retention_ms = retention_ms
-        self.memory = Memory(retention_ms=retention_ms, clock=ids.clock)
+        self.memory = Memory(settings.memory_bytes, retention_ms=retention_ms, clock=ids.clock)
         self.live: set[Live] = set()
         self._estimator = estimator or Estimator()
         self._documents = Documents()
@@ -250,7 +251,7 @@ class Live:
         """One network read of the current model call."""
         if self._run.over:
             return
-        if asyncio.get_running_loop().time() > self._deadline:
+        if monotonic() > self._deadline:
             return self.broke(_too_slow())
         if self._first_delta_ms is None:
             self._first_delta_ms = self._context.clock()
@@ -288,7 +289,7 @@ class Live:
 
     def _begin_call(self, turn: Turn) -> None:
         limit = self._runs.settings.turn_seconds_max
-        self._deadline = asyncio.get_running_loop().time() + limit
+        self._deadline = monotonic() + limit  # asking for the loop is a system call before 3.12
         self._call = self._runs.call(turn, self)
         if self._paused:
             self._call.pause()

@@ -51,6 +51,11 @@ REQUIREMENTS = {
         source="issue 2 §1",
         behaviour="doctor names what is wrong and the remedy, and exits with 1 if it matters.",
     ),
+    "config:doctor:python_build": Requirement(
+        source="issue 3",
+        behaviour="doctor tells an optimised interpreter from one that is not, and claims neither "
+        "where the interpreter does not tell.",
+    ),
     "config:every_setting:documented": Requirement(
         source="house.md §6.10", behaviour="Every setting has a name, a default and a sentence."
     ),

@@ -1,0 +1,59 @@
+"""What ``antiphon doctor`` makes of the interpreter's build."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from antiphon.cli import main
+from antiphon.doctor import is_optimised
+
+SHARED = "'--prefix=/opt/python' '--enable-shared' 'CFLAGS=-O3 -g'"
+
+
+@pytest.mark.requirement("config:doctor:python_build")
+@pytest.mark.parametrize(
+    ("built_with", "optimised"),
+    [
+        ("'--enable-shared' '--enable-optimizations' '--with-lto'", True),
+        (SHARED, False),
+        (f"{SHARED} 'CPPFLAGS=-I/a/--enable-optimizations/include'", False),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_optimised_build_is_told_by_the_words_it_was_configured_with(
+    built_with: str | None, optimised: bool | None, tmp_path: Path
+) -> None:
+    assert is_optimised(built_with, tmp_path) is optimised
+
+
+@pytest.mark.requirement("config:doctor:python_build")
+def test_builds_that_do_not_tell_are_not_judged(tmp_path: Path) -> None:
+    assert is_optimised(SHARED, Path("/usr")) is None
+    (tmp_path / "conda-meta").mkdir()
+    assert is_optimised(SHARED, tmp_path) is None
+    assert is_optimised("--enable-optimizations", Path("/usr")) is True
+
+
+@pytest.mark.requirement("config:doctor:python_build")
+@pytest.mark.parametrize(
+    ("built_with", "line"),
+    [
+        (SHARED, "built without --enable-optimizations\n      → Choose one that was"),
+        ("--enable-optimizations", "an optimised build\n"),
+    ],
+)
+def test_doctor_says_so(
+    built_with: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"CONFIG_ARGS": built_with}
+    monkeypatch.setattr(sysconfig, "get_config_var", told.get)
+    monkeypatch.setattr("sys.base_prefix", str(tmp_path))
+    command = ["doctor", "--scripted", "--port", "0", "--data", str(tmp_path)]
+    said = CliRunner().invoke(main, command)
+    assert said.exit_code == 0, said.output
+    assert line in said.output
