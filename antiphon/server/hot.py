@@ -90,10 +90,10 @@ class Http(Connection):
     # -- from the socket --------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is not None or self._unread or self.flow.write_paused:
-            self._keep(data)
-        elif self._missing_bytes:
+        if self._missing_bytes:
             self._gather(data)
+        elif self._answer is not None or self._unread or self.flow.write_paused:
+            self._keep(data)
         else:
             self._look(data)
 
@@ -101,6 +101,7 @@ class Http(Connection):
         """Answer the request that begins here, if it is hot; else all of it is uvicorn's."""
         taken = 0 if self.is_uvicorns else self._take(data)
         if not taken:
+            self.outbox.flush()  # uvicorn writes at once, and may close
             super().data_received(data)
         elif taken < len(data):
             self._unread = data[taken:]
@@ -155,6 +156,7 @@ class Http(Connection):
         if answer is not None:
             answer.left()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it where the connection was reset
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -174,6 +176,7 @@ class Http(Connection):
         """No more requests: close now, or after the answer under way."""
         self.last = True
         if self._answer is None and not self._missing_bytes:
+            self.outbox.flush()
             super().shutdown()
 
     def cut(self) -> None:
@@ -265,17 +268,19 @@ class _Answer:
 
     def left(self) -> None:
         """The caller closed the connection: nobody works for one who left."""
-        if self._live is not None:
-            self._live.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        self._stop()
         self._over(LEFT_STATUS, None)
 
     def cut(self) -> None:
         """The server has no more time."""
+        self._stop()
+        self.refuse(RemoteError("The server is stopping; send the request again.", status=503))
+
+    def _stop(self) -> None:
         if self._live is not None:
             self._live.cancel()
-        self.refuse(RemoteError("The server is stopping; send the request again.", status=503))
+        if self._task is not None:
+            self._task.cancel()
 
     # -- what a response calls (driver.Reader) ----------------------------------------------
 
@@ -364,7 +369,7 @@ class _Answer:
     def _start(self, context: Context) -> None:
         self._live = self._http.deps.runs.start(context, self)
         if self._http.flow.write_paused:
-            self._live.pause()
+            self.pause()
 
 
 class _Streamed(_Answer):

@@ -1,0 +1,77 @@
+"""Two things in one turn of the event loop, in the order that is least convenient."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from antiphon.observe import ResponseFinished
+from tests.server.asgi_client import AsgiClient
+from tests.server.conftest import House, over_socket
+from tests.server.lines import HELLO, STREAM, get, post
+from tests.server.socket_client import Connection
+
+pytestmark = [pytest.mark.anyio, over_socket, pytest.mark.usefixtures("quiet")]
+
+
+async def made(house: House) -> dict[str, Any]:
+    """A stored response."""
+    answer = await AsgiClient(house.app).request("POST", "/v1/responses", body=HELLO)
+    decoded: dict[str, Any] = answer.json()
+    return decoded
+
+
+async def turns(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def reference(stored: dict[str, Any], **more: object) -> dict[str, object]:
+    """A request for which an item has to be looked up: it waits in a task of its own."""
+    return {**HELLO, **more, "input": [{"type": "item_reference", "id": stored["output"][0]["id"]}]}
+
+
+@pytest.mark.requirement("http:hot:stopping")
+@pytest.mark.parametrize("asked", [b"stored", post(b"{")])
+async def test_what_was_answered_in_the_turn_in_which_the_server_stops_is_sent(
+    house: House, line: Connection, asked: bytes
+) -> None:
+    if asked == b"stored":
+        asked = get(f"/v1/responses/{(await made(house))['id']}")
+    line.protocol.data_received(asked)
+    line.protocol.shutdown()
+    assert (await line.answer()).status in (200, 400)
+    assert await line.rest() == b""
+
+
+@pytest.mark.requirement("http:hot:stopping")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_that_still_waits_when_the_time_is_up_is_refused_and_forgotten(
+    house: House, line: Connection, stream: bool
+) -> None:
+    asked = post(reference(await made(house), stream=stream))
+    before = len(house.observed)
+    line.protocol.data_received(asked)
+    line.protocol.shutdown()
+    line.protocol.cut()
+    assert (await line.answer()).status == 503
+    assert await line.rest() == b""
+    await turns()
+    told = house.observed[before:]
+    assert [type(one).__name__ for one in told] == ["RequestFinished"], told
+    assert house.deps.under_way.count == 0 and not house.deps.runs.live
+
+
+@pytest.mark.requirement("http:hot:segments")
+async def test_a_body_that_comes_while_the_caller_takes_nothing_is_still_a_body(
+    line: Connection,
+) -> None:
+    whole = post(HELLO)
+    await line.say_apart(whole[:-10])
+    line.protocol.pause_writing()
+    await line.say_apart(whole[-10:])
+    line.protocol.resume_writing()
+    assert (await line.answer()).status == 200
+    assert (await line.ask(post(STREAM))).status == 200
