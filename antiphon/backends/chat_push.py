@@ -101,9 +101,10 @@ class ChatPush:
             return
         push = self._read
         assert isinstance(push, Push)
+        paused = push.paused
         reply = push.taken_over(status, headers)
         stream = self._upstream.answered(self._turn, self._profile, reply)
-        self._read = Pump(stream, self._sink, paused=push.paused)
+        self._read = Pump(stream, self._sink, paused=paused)
 
     def data(self, body: bytes) -> None:
         events, reader = self._events, self._reader

@@ -111,7 +111,7 @@ class FastHttp:
         task = asyncio.get_running_loop().create_task(self._connect(push))
         push.connecting = task
         self._connecting[task] = push
-        task.add_done_callback(self._connecting.pop)
+        task.add_done_callback(self._connected)
 
     async def _connect(self, push: Push) -> None:
         request, seconds = push.request, push.timeouts.connect_seconds
@@ -130,6 +130,12 @@ class FastHttp:
         else:
             push.connecting = None
             connection.start(push)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        push = self._connecting.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            push.fail(RemoteError("The server failed to call the upstream."))
+            raise error  # a bug of ours, or no thread to resolve a name: the loop tells it
 
     def keep(self, connection: _Connection) -> bool:
         """Puts an unused connection on the free list; False if the list is full."""
@@ -329,14 +335,14 @@ class _Connection(asyncio.Protocol):
             elif self._begin(push, data, reason):
                 self._tell(push, reason, begins=True)
         except BaseException:  # a bug of ours: nobody may wait for ever because of it
-            push.fail(RemoteError("The server failed to read the upstream's answer."))
+            push.fail(_failed_to_read())
             raise
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        push = self._push
+        push, whole = self._push, False
         if push is not None:
             if self._fields is None:
                 if self._reused and not self._early:
@@ -345,8 +351,10 @@ class _Connection(asyncio.Protocol):
                     self._owner.connect(push)
             elif error is None and not _framed(self._fields):
                 self._push = push.connection = None
-                push.receiver.done()
+                whole = True
         self._lose("the connection was closed" if error is None else str(error))
+        if push is not None and whole:
+            self._end(push)
 
     # httptools
 
@@ -417,6 +425,14 @@ class _Connection(asyncio.Protocol):
         elif reason:
             self._refuse(push, broke_off(push.request.origin, reason))
 
+    def _end(self, push: Push) -> None:
+        """The connection has ended, and its message with it."""
+        try:
+            push.receiver.done()
+        except BaseException:
+            push.fail(_failed_to_read())
+            raise
+
     def _release(self, push: Push, *, keep: bool) -> None:
         """The message is complete: the connection is free before the receiver hears of it."""
         self._push = push.connection = None
@@ -465,6 +481,10 @@ class _Connection(asyncio.Protocol):
         else:
             seconds, what = push.timeouts.idle_seconds, "more of its answer"
         return too_slow(push.request.origin, what, seconds, retryable=False)
+
+
+def _failed_to_read() -> RemoteError:
+    return RemoteError("The server failed to read the upstream's answer.")
 
 
 def _framed(fields: Fields) -> bool:

@@ -122,8 +122,8 @@ class Runs:
     def start(self, context: Context, reader: Reader) -> Live:
         """Begin the first model call; the reader is called once this has returned."""
         live = Live(self, context, reader)
-        self.live.add(live)
         live.open()
+        self.live.add(live)  # not before: if it cannot be opened nobody would forget it
         return live
 
     async def count(self, asked: CreateResponse, *, project: str) -> tuple[int, bool]:
@@ -273,6 +273,8 @@ class Live:
 
     def broke(self, error: Exception) -> None:
         """The model call failed, or something of ours in it."""
+        if self._run.over:
+            return  # a reader failed in hearing the end; that is told, and only once
         if isinstance(error, ContextOverflow) and not self.begun and self._shorten():
             return
         if not self.begun:

@@ -58,7 +58,7 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
     if len(events) > _FEW:
         for kind, run in groupby(events, type):
             prefix = _PREFIXES[kind]
-            lines = _encode_lines(run)
+            lines = _encode_lines(list(run))  # msgspec never lets go of an iterator it was given
             parts += (prefix, lines[:-1].replace(b"\n", b"\n\n" + prefix), b"\n\n")
     else:
         for event in events:

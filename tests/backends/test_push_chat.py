@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from antiphon.backends.aiohttp_client import AiohttpTransport
-from antiphon.backends.base import Capabilities, Turn
+from antiphon.backends.base import Capabilities, Pump, Turn
 from antiphon.backends.chat import Chat, Target
+from antiphon.backends.chat_push import ChatPush
 from antiphon.backends.router import WAYS_MAX, Route, Router
 from antiphon.config import ChatSettings
 from antiphon.errors import RemoteError
@@ -346,3 +347,55 @@ async def test_promises_follow_what_a_backend_has_learned(
     assert (before.json_schema, router.capabilities(model).json_schema) == ("enforced", "asked")
     assert router.capabilities("echo") == other
     await router.close()
+
+
+@pytest.mark.requirement("push:chat:close")
+async def test_a_packed_answer_that_nobody_has_begun_to_read_is_closed_with_its_turn() -> None:
+    async def behave(exchange: Exchange) -> None:
+        packed = gzip.compress(BODY)
+        head = f"HTTP/1.1 200 OK\r\n{STREAM}\r\nContent-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n"
+        await exchange.write(head.encode() + packed)
+        await asyncio.Event().wait()
+
+    async with serving(behave) as server:
+        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        call, ear = begun(chat, asked())
+        assert isinstance(call, ChatPush)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not isinstance(call._read, Pump):
+                await asyncio.sleep(0)
+        call.close()
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
+        assert not ear.batches and not ear.wrong
+        await chat.close()
+
+
+@pytest.mark.requirement("push:chat:pumped")
+async def test_a_pumped_turn_closed_by_its_last_batch_keeps_its_connection() -> None:
+    go_on = asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        head = f"HTTP/1.1 200 OK\r\n{STREAM}\r\nContent-Length: {len(BODY) + 2}\r\n\r\n"
+        await exchange.write(head.encode() + BODY)
+        await go_on.wait()
+        await exchange.write(b"\n\n")
+
+    class Leaving(Ear):
+        def take(self, deltas: Sequence[Delta]) -> None:
+            super().take(deltas)
+            if self.over:
+                pump.close()
+                go_on.set()
+
+    async with serving(behave) as server:
+        chat = Chat(ChatSettings(url=f"{server.url}/v1"), AiohttpTransport())
+        for _ in range(3):
+            go_on.clear()
+            ear = Leaving()
+            ear.listening = True
+            pump = Pump(chat.stream(asked()), ear)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.wait((pump._task,))
+            assert ear.error is None and ear.over
+        assert server.connections == 1
+        await chat.close()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.backends.fast_http import FastHttp, Push
@@ -303,3 +304,40 @@ async def test_closing_the_transport_breaks_off_calls_that_are_not_connected() -
         await http.close()
         assert log.words == ["broke"]
         assert server.exchanges == [] and not http.open
+
+
+@pytest.mark.requirement("push:connect:bug")
+async def test_a_call_whose_connecting_fails_in_a_way_nobody_expected_is_told(
+    http: FastHttp,
+) -> None:
+    heard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
+    nowhere = msgspec.structs.replace(to("http://127.0.0.1:1/"), place=("127.0.0.1", "http\0"))
+    log = Log()
+    http.begin(nowhere, b"{}", log)
+    assert await ended(log) == ["broke"]
+    await asyncio.sleep(0)
+    assert len(heard) == 1 and heard[0]["exception"] is not None
+
+
+@pytest.mark.requirement("push:receiver:bug")
+async def test_a_receiver_that_raises_at_the_end_of_the_connection_is_told_too(
+    http: FastHttp,
+) -> None:
+    heard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.write(b"HTTP/1.0 200 OK\r\n\r\nok")
+        exchange.cut()
+
+    def react(said: str) -> None:
+        if said == "done":
+            raise KeyError("a bug")
+
+    async with serving(behave) as server:
+        log = Log(react)
+        http.begin(to(server.url), b"{}", log)
+        await log.hears("broke")
+    assert log.words == ["head", "data", "done", "broke"] and not http.open
+    assert isinstance(heard[0]["exception"], KeyError)

@@ -55,6 +55,10 @@ REQUIREMENTS = {
         source="issue",
         behaviour="A terminal event shows the same bytes as the plain answer and the stored row.",
     ),
+    "stream:frames:nothing-kept": Requirement(
+        source="issue",
+        behaviour="Making frames keeps no memory, however many are made.",
+    ),
     "stream:frames:obfuscated": Requirement(
         source="api-surface §7.1",
         behaviour="On request every delta, and no other event, carries 1 to 32 random characters.",

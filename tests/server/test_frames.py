@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -103,3 +105,16 @@ def test_every_delta_and_nothing_else_gets_random_text_of_random_length(
             assert msgspec.structs.replace(event, obfuscation=before.obfuscation) == before
         else:
             assert event == before
+
+
+@pytest.mark.requirement("stream:frames:nothing-kept")
+def test_making_frames_keeps_nothing() -> None:
+    events: list[Event] = [
+        OutputTextDelta(item_id="msg_1", output_index=0, content_index=0, delta=str(number))
+        for number in range(20)
+    ]
+    frames(events)
+    before = sys.getallocatedblocks()
+    for _ in range(500):
+        frames(events)
+    assert sys.getallocatedblocks() - before < 250  # one thing kept per call would be 500
