@@ -184,7 +184,8 @@ class Pump:
 
     def close(self) -> None:
         self._closed = True
-        self._task.cancel()  # from inside ``take`` too: it is felt at the next wait
+        if asyncio.current_task() is not self._task:
+            self._task.cancel()  # else ``_carry`` sees it, and the stream's own end is not cut short
 
     async def _run(self) -> None:
         try:

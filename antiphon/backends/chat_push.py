@@ -50,6 +50,7 @@ class ChatPush:
 
     __slots__ = (
         "_events",
+        "_handed_over",
         "_pieces",
         "_profile",
         "_read",
@@ -68,6 +69,7 @@ class ChatPush:
         self._reader: Reader | None = None
         self._events: Events | None = None  # of an answer that is streamed
         self._read: Push | Pump | None = None  # None once there is nothing to stop
+        self._handed_over: Push | None = None  # an answer that a task reads
         self._pieces: list[bytes] = []  # of an answer that is not
         self._size = 0
 
@@ -90,6 +92,8 @@ class ChatPush:
         read, self._read = self._read, None
         if read is not None:
             read.close()
+        if self._handed_over is not None:  # a task that had not begun leaves it open
+            self._handed_over.close()
 
     # Receiver
 
@@ -99,7 +103,7 @@ class ChatPush:
             if is_stream(headers, self._turn):
                 self._events = Events()
             return
-        push = self._read
+        push = self._handed_over = self._read
         assert isinstance(push, Push)
         paused = push.paused
         reply = push.taken_over(status, headers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -215,7 +215,8 @@ def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
     try:
         coroutine.send(None)
     except StopIteration as end:
-        return cast("_T", end.value)
+        result: _T = end.value
+        return result
     coroutine.close()
     raise LocalProtocolError("a coroutine that was to end at once waits for something")
 

@@ -2,7 +2,8 @@
 
 Rules. The driver holds no knowledge of items or events: it asks the run what it wants, starts
 it at the backend, feeds what the connection pushes, and hands the events to the reader in the
-groups in which the network delivered them. It never looks whether the reader streams.
+groups in which the network delivered them. Whether the reader streams matters to it only for how
+long the first event may keep it waiting.
 
 A ``Live`` is called from three sides, always in the loop: by the model call (``take``,
 ``broke``), by the store (``_settled``) and by the reader (``pause``, ``resume``, ``cancel``).
@@ -20,10 +21,10 @@ begun, it is recorded as ``cancelled`` with what was written so far.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -105,9 +106,12 @@ class Runs:
         await listener.begun()
         return listener
 
-    async def resolve(self, asked: CreateResponse, project: str, flavour: Flavour) -> Context:
-        """The request checked, its context gathered. Raises ``ClientError`` or ``RemoteError``."""
-        return await resolve(
+    def resolve(
+        self, asked: CreateResponse, project: str, flavour: Flavour
+    ) -> Coroutine[Any, Any, Context]:
+        """The request checked, its context gathered: to be awaited, or driven ``at_once``. Raises
+        ``ClientError`` or ``RemoteError``."""
+        return resolve(
             asked,
             project=project,
             flavour=flavour,

@@ -1,8 +1,9 @@
 """The server as one ASGI application: its routes as a list, and what surrounds every request.
 
 Order for each request: exchange (request id, clock) → route → key → method → answer. Failures
-become answers in ``Front``, the only place round a request that catches everything. There is
-no other middleware, no redirect, no CORS header; what is not in ``routes`` is 404.
+become answers in ``Front``, the only place round a request that catches everything (a request that
+``hot.py`` answers does not come here). There is no other middleware, no redirect, no CORS header;
+what is not in ``routes`` is 404.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One HTTP request and its answer: what every route needs and nothing of any route.
+"""One request over ASGI and its answer: what every route needs and nothing of any route.
 
 An ``Exchange`` reads the request and sends the answer, once: either whole (``answer``) or as a
 stream (``begin``, ``write`` …, ``end``). It adds the headers every answer carries and
-remembers what ``RequestFinished`` will tell. Hot routes use nothing heavier than this.
+remembers what ``RequestFinished`` will tell. Requests that ``hot.py`` answers never get one.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -295,7 +295,8 @@ class _Answer:
         """A plain answer shows no events."""
 
     def end(self, events: Sequence[Event]) -> None:
-        live = cast(Live, self._live)
+        live = self._live
+        assert live is not None
         if live.unstored is not None:
             self.refuse(RemoteError(live.unstored, status=500))
         else:
@@ -394,7 +395,8 @@ class _Streamed(_Answer):
         self._chunk(frames(self._shown(events)))
 
     def end(self, events: Sequence[Event]) -> None:
-        live = cast(Live, self._live)
+        live = self._live
+        assert live is not None
         last = frames(self._shown(events), live.spelled()) + DONE
         self._chunk(last, _LAST_CHUNK)
         self._ended(200)

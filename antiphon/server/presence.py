@@ -1,4 +1,4 @@
-"""Whether the caller is still there.
+"""Whether the caller of a request over ASGI is still there (a hot connection hears it itself).
 
 Nobody works for a caller who left: while an answer is made, one watcher listens for the
 disconnect and cancels the task that makes it, so that the model call is closed at once. The

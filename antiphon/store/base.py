@@ -1,7 +1,8 @@
 """The store port: what survives, one protocol per noun (``Responses`` so far).
 
 Every method takes the project (tenant) first, and another project's id behaves exactly like a
-missing one. A row is written once, complete, and is durable (fsynced) when ``save`` returns.
+missing one. A row is written once, complete, and is durable (fsynced) when ``put`` calls back or
+``save`` returns.
 
 History is a tree: each response names its parent. A response's context is the input and output
 of its ancestors, oldest first, then its own. Storing a turn costs its new items only, loading

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from antiphon.cli import main
 from antiphon.doctor import is_optimised
 
-SHARED = "'--prefix=/opt/python' '--enable-shared' 'CFLAGS=-O3 -g'"
+SHARED = "'--with-ssl' '--enable-shared' 'CFLAGS=-O3 -g'"
 
 
 @pytest.mark.requirement("config:doctor:python_build")
