@@ -185,7 +185,7 @@ class Pump:
     def close(self) -> None:
         self._closed = True
         if asyncio.current_task() is not self._task:
-            self._task.cancel()  # else ``_carry`` sees it, and the stream's own end is not cut short
+            self._task.cancel()  # from inside ``take`` it would cut short the stream's own end
 
     async def _run(self) -> None:
         try:

@@ -75,7 +75,7 @@ class Written(Struct, frozen=True, eq=False):
     """
 
     past: Cut | None
-    new: bytes
+    new: bytes | bytearray
     system: tuple[str, ...] = ()
     says_json: bool | None = None
 
@@ -157,16 +157,17 @@ def _plainly(turn: Turn, profile: Profile, start: Cut | None, user_at: int) -> W
     """The short way for conversations of texts; None if there is anything else in it."""
     begin = start.length if start is not None else 0
     items = turn.items[begin:] if begin else turn.items
-    pieces = plain_messages(items, profile, user_at - begin)
-    if pieces is None:
+    new = bytearray()
+    ends = plain_messages(items, profile, user_at - begin, new)
+    if ends is None:
         return None
     known = turn.known
     if known is not None and (count := _heard(items[: known.length - begin], profile)):
-        text = b",".join(filter(None, pieces[:count]))
-        del pieces[:count]
-        start = _extended(profile, start, _Mark(begin + count), text)
+        end = ends[count - 1]
+        start = _extended(profile, start, _Mark(begin + count), bytes(new[: end - 1]))
         known.memo[profile.dialect] = start
-    new = b",".join(filter(None, pieces))
+        del new[:end]
+    del new[-1:]  # a comma
     return (
         Written(start, new) if start is None else Written(start, new, start.system, start.says_json)
     )

@@ -103,9 +103,9 @@ class ChatPush:
             if is_stream(headers, self._turn):
                 self._events = Events()
             return
-        push = self._handed_over = self._read
+        push = self._read
         assert isinstance(push, Push)
-        paused = push.paused
+        self._handed_over, paused = push, push.paused
         reply = push.taken_over(status, headers)
         stream = self._upstream.answered(self._turn, self._profile, reply)
         self._read = Pump(stream, self._sink, paused=paused)

@@ -120,6 +120,17 @@ class Reader:
         ``failure``: whoever calls raises it next.
         """
         deltas: list[Delta] = []
+        if self._plain and self._direct and len(payloads) == 1:  # a paced stream
+            try:
+                choice = decode_plain(payloads[0]).choices[0]
+            except _UNREADABLE:
+                pass
+            else:
+                content = choice.delta.content
+                if content and not (choice.index or choice.finish_reason):
+                    self._produced = True
+                    deltas.append(Text(content))
+                    return deltas
         try:
             if self._plain and len(payloads) >= MANY and self._many(payloads[:-ENDING], deltas):
                 payloads = payloads[-ENDING:]

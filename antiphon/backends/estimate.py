@@ -53,9 +53,21 @@ LEARNING_RATE = 0.2
 MODELS_MAX = 1_000
 
 
+WHOLE_CHARS_MAX = 4_096
+SAMPLES, SAMPLE_CHARS = 16, 128
+"""Of a longer text so many evenly spread parts are counted. Counting takes 30 ns a character: a
+text of megabytes would hold up everybody else for a tenth of a second."""
+
+
 def text_tokens(text: str) -> int:
     """Estimated tokens of a text, uncorrected."""
-    return len(PIECE.findall(text))
+    length = len(text)
+    if length <= WHOLE_CHARS_MAX:
+        return len(PIECE.findall(text))
+    gap = (length - SAMPLE_CHARS) // (SAMPLES - 1)
+    starts = range(0, gap * SAMPLES, gap)
+    pieces = sum(len(PIECE.findall(text, at, at + SAMPLE_CHARS)) for at in starts)
+    return round(pieces * length / (SAMPLES * SAMPLE_CHARS))
 
 
 def turn_tokens(turn: Turn) -> int:

@@ -330,10 +330,15 @@ class _Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             reason = _reason(error)
         try:
-            if self._fields is not None:
+            if self._fields is None:
+                if self._begin(push, data, reason):
+                    self._tell(push, reason, begins=True)
+            elif self._ended or reason or len(self._pieces) != 1:
                 self._tell(push, reason)
-            elif self._begin(push, data, reason):
-                self._tell(push, reason, begins=True)
+            else:  # a piece in the middle of a body: nearly all reads of a stream
+                if self._deadline is not None and not push.deserted:
+                    self._deadline = self._loop.time() + push.timeouts.idle_seconds
+                push.receiver.data(self._pieces.pop())
         except BaseException:  # a bug of ours: nobody may wait for ever because of it
             push.fail(_failed_to_read())
             raise

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict, deque
 from collections.abc import Sequence
-from typing import Any, assert_never
+from functools import lru_cache
+from typing import Any, assert_never, cast
 
 import msgspec
 from msgspec import Struct
@@ -58,8 +58,8 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DETAILS = frozenset({"low", "high", "auto"})
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-_OUTPUTS = (FunctionCallOutput, CustomToolCallOutput)
-_TEXTS = (OutputText, InputText, PlainText)
+_OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))
+_TEXTS = frozenset((OutputText, InputText, PlainText))
 
 _OPENINGS = {
     knows_developer: {
@@ -73,7 +73,7 @@ _OPENINGS = {
     }
     for knows_developer in (True, False)
 }
-_encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 
 ChatMessage = dict[str, Any]
 Part = dict[str, Any]
@@ -84,6 +84,7 @@ NOTHING: ChatMessage = {"role": "user", "content": ""}
 Content = str | Sequence[MessagePart | ToolOutputPart]
 
 
+@lru_cache(maxsize=1_024)
 def wire_name(name: str) -> str:
     """A tool's name as every server takes it: at most 64 of letters, digits, ``_`` and ``-``.
 
@@ -107,12 +108,17 @@ def messages_of(turn: Turn, profile: Profile, *, remarks: Sequence[str] = ()) ->
     return thread.finished()
 
 
-def plain_messages(items: Sequence[Item], profile: Profile, user_at: int) -> list[bytes] | None:
-    """What ``Thread`` makes of messages that are one text each, as JSON: one per item, empty for
-    what is not sent. None if there is anything else. Reasoning before ``user_at`` is not sent.
+def plain_messages(
+    items: Sequence[Item], profile: Profile, user_at: int, written: bytearray
+) -> list[int] | None:
+    """Add to ``written`` what ``Thread`` makes of messages that are one text each: JSON, a comma
+    behind each. Returns where each item ends, or None if there is anything else. Reasoning before
+    ``user_at`` is not sent.
+
+    (Into one buffer, because texts may be megabytes: each of them is copied once.)
     """
     roles = _OPENINGS[profile.developer_role]
-    written: list[bytes] = []
+    ends: list[int] = []
     for at, item in enumerate(items):
         if type(item) is Message:
             content = item.content
@@ -121,17 +127,16 @@ def plain_messages(items: Sequence[Item], profile: Profile, user_at: int) -> lis
                     return None
                 content = content[0].text  # type: ignore[union-attr]
             role = item.role
-            if role == "assistant" and not content:
-                written.append(b"")
-            elif profile.merge_system and role != "user" and role != "assistant":
-                return None
-            else:
-                written.append(roles[role] + _encode(content) + b"}")
-        elif type(item) is Reasoning and at < user_at:
-            written.append(b"")
-        else:
+            if role != "assistant" or content:
+                if profile.merge_system and role != "user" and role != "assistant":
+                    return None
+                written += roles[role]
+                _encode_into(content, written, -1)
+                written += b"},"
+        elif type(item) is not Reasoning or at >= user_at:
             return None
-    return written
+        ends.append(len(written))
+    return ends
 
 
 def last_user_at(items: Sequence[Item], start: int = 0) -> int:
@@ -179,7 +184,7 @@ class Thread:
 
     def __init__(self, profile: Profile, *, current_from: int) -> None:
         self.messages: list[ChatMessage] = []
-        self._outputs: dict[str, deque[CallOutput]] = defaultdict(deque)
+        self._outputs: dict[str, list[CallOutput]] = {}
         self.profile = profile
         self._current_from = current_from
         self.system: list[str] = []
@@ -194,23 +199,27 @@ class Thread:
 
     def expect(self, items: Sequence[Item]) -> None:
         """Look the results of calls up in these items; before the first ``add``."""
-        for item in items:
-            if isinstance(item, _OUTPUTS):
-                self._outputs[item.call_id].append(item)
+        outputs = self._outputs
+        for item in reversed(items):  # so that the first one of a call stands at the end
+            if type(item) in _OUTPUTS:
+                output = cast("CallOutput", item)
+                outputs.setdefault(output.call_id, []).append(output)
 
     def add(self, item: Item, at: int) -> None:
         """The conversation's next item, which stands at ``at``."""
-        match item:
-            case Message(role="assistant"):
-                self.said(item.content)
-            case Message():
-                self.heard(item)
-            case FunctionCall() | CustomToolCall():
-                self.called(item)
+        match item:  # what an agent sends most comes first
             case FunctionCallOutput() | CustomToolCallOutput():
                 self.close()
+            case FunctionCall() | CustomToolCall():
+                self._begun = True
+                self._group.calls.append(item)
             case Reasoning():
                 self.reasoned(item, at)
+            case Message():
+                if item.role == "assistant":
+                    self.said(item.content)
+                else:
+                    self.heard(item)
             case ItemReference() | Opaque():
                 pass
             case _:
@@ -267,10 +276,6 @@ class Thread:
         content = item.content if isinstance(item.content, list) else []
         self._group.thoughts += [part.text for part in content]
 
-    def called(self, call: Call) -> None:
-        self._begun = True
-        self._group.calls.append(call)
-
     def close(self) -> None:
         """The model's turn is over: write it, then its results, then what they showed."""
         group = self._group
@@ -301,7 +306,7 @@ class Thread:
     def _answer(self, call: Call) -> list[Part]:
         """Append the result of a call; return what has to be shown behind all results."""
         waiting = self._outputs.get(call.call_id)
-        text, media = _split(waiting.popleft().output) if waiting else ("", [])
+        text, media = _split(waiting.pop().output) if waiting else ("", [])
         if not text:
             text = "(see the next message)" if media else NO_OUTPUT
         call_id = self._call_id(call.call_id)
@@ -360,8 +365,8 @@ def _split(content: Content) -> tuple[str, list[Part]]:
     """The text of a content, and its images as parts."""
     if isinstance(content, str):
         return content, []
-    if len(content) == 1 and isinstance(content[0], _TEXTS):
-        return content[0].text, []
+    if len(content) == 1 and type(content[0]) in _TEXTS:
+        return content[0].text, []  # type: ignore[union-attr]
     parts = [_part(part) for part in content]
     text = "\n".join(part["text"] for part in parts if part["type"] == "text")
     return text, [part for part in parts if part["type"] != "text"]

@@ -28,6 +28,7 @@ class Events:
         self._size = 0
         self._at_start = True
         self._after_cr = False
+        self._between = False  # events: nothing of what came before concerns what comes
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads of the events that ``data`` completes, in order.
@@ -35,18 +36,15 @@ class Events:
         Several ``data`` lines of one event are joined by a line feed. A payload may be empty
         (a bare ``data:``). Raises ``RemoteError`` 502 when an event exceeds the limit.
         """
-        if self._at_start:
-            data = self._without_bom(data)
-        if self._after_cr or 13 in data:  # as a number: looking for bytes costs ten times more
-            data = self._line_feeds_only(data)
-        if self._pieces and data:
-            data = self._with_rest(data)
-        if not data:
-            return []
+        # Single bytes as numbers: looking for bytes costs ten times more.
+        if not self._between or 13 in data:
+            data = self._continued(data)
         end = len(data) - 2
-        if data.find(10) == end and data[-1] == 10 and data[:6] == b"data: ":
+        if data.find(10) == end and data[:6] == b"data: " and data[-1] == 10:
             if end <= self._limit_bytes:
                 return [data[6:end]]
+        elif not data:
+            return []
         elif not data.endswith(b"\n\n"):
             end = data.rfind(b"\n\n")
             self._keep(data[end + 2 :] if end >= 0 else data)
@@ -73,8 +71,21 @@ class Events:
         self._size = 0
         return _payload(rest)
 
+    def _continued(self, data: bytes) -> bytes:
+        """``data`` with what came before, its lines ending in line feeds; nothing while that
+        cannot end an event."""
+        if self._at_start:
+            data = self._without_bom(data)
+        if self._after_cr or 13 in data:
+            data = self._line_feeds_only(data)
+        if self._pieces and data:
+            data = self._with_rest(data)
+        self._between = not (self._at_start or self._after_cr or self._pieces)
+        return data
+
     def _keep(self, rest: bytes) -> None:
         """The beginning of an event that has not ended yet."""
+        self._between = False
         self._pieces.append(rest)
         self._size = len(rest)
         if self._size > self._limit_bytes:

@@ -41,7 +41,7 @@ from antiphon.runs.echo import Flavour
 from antiphon.runs.history import shortened
 from antiphon.runs.listener import Listener
 from antiphon.runs.memory import Memory
-from antiphon.runs.run import CallModel, Done, Run
+from antiphon.runs.run import CallModel, Run
 from antiphon.store.base import Store, StoredResponse
 from antiphon.stream.deltas import Delta
 from antiphon.stream.spelling import head_and_output, joined
@@ -168,7 +168,6 @@ class Live:
     """A response being made: a sink for its model calls, a source for its reader."""
 
     __slots__ = (
-        "_attempt",
         "_call",
         "_context",
         "_deadline",
@@ -192,7 +191,6 @@ class Live:
         self._run = Run(context, attempts=runs.settings.attempts)
         self._call: Call | None = None
         self._opener: asyncio.TimerHandle | None = None
-        self._attempt = 1
         self._paused = False
         self._first_delta_ms: int | None = None
         self._deadline = 0.0
@@ -253,25 +251,25 @@ class Live:
 
     def take(self, deltas: Sequence[Delta]) -> None:
         """One network read of the current model call."""
-        if self._run.over:
+        run = self._run
+        step = run.step
+        if step is None:
             return
         if monotonic() > self._deadline:
             return self.broke(_too_slow())
-        if self._first_delta_ms is None:
-            self._first_delta_ms = self._context.clock()
-            self._agree()
-        events = self._begin()
+        opening = self._first() if self._first_delta_ms is None else None
         try:
-            events += self._run.feed(deltas)
+            events = run.feed(deltas)
         except RemoteError as error:
-            return self._fail(error, events)
+            return self._fail(error, opening or ())
         except Exception as error:
-            return self._crash(error, events)
-        step = self._run.next()
-        if isinstance(step, Done):
-            return self._end(events)
-        if step.attempt != self._attempt:
-            self._again(step)
+            return self._crash(error, opening or ())
+        if opening:
+            events = opening + events
+        if run.step is not step:
+            if run.step is None:
+                return self._end(events)
+            self._again(run.step)
         if events and self._reader is not None:
             self._reader.write(events)
 
@@ -299,6 +297,12 @@ class Live:
         self._call = self._runs.call(turn, self)
         if self._paused:
             self._call.pause()
+
+    def _first(self) -> list[Event]:
+        """The model has begun to answer."""
+        self._first_delta_ms = self._context.clock()
+        self._agree()
+        return self._begin()
 
     def _begin(self) -> list[Event]:
         """The opening events, once."""
@@ -329,7 +333,6 @@ class Live:
 
     def _again(self, step: CallModel) -> None:
         self._stop()
-        self._attempt = step.attempt
         self._runs.observe(Retried("run", step.turn.model, "demand", step.attempt))
         self._begin_call(step.turn)
 

@@ -264,12 +264,27 @@ def check_calls(past: Said, brought: Brought) -> None:
     """Every call answered, every output called for. Raises ``ClientError`` naming the call."""
     if not past.open and not brought.calling:
         return
-    called = {item.call_id for item in brought.items if isinstance(item, CALLS)}
-    answered: set[str] = set()
-    for index, item in enumerate(brought.items):
-        if not isinstance(item, OUTPUTS):
+    called = set(_ids_of(CALLING, brought.items))
+    answered = set(_ids_of(ANSWERING, brought.items))
+    if not answered <= called:
+        _check_called(called | past.called, brought.items)
+    for item in (*past.open.values(), *brought.items):
+        if type(item) not in CALLING:
             continue
-        if item.call_id not in called and item.call_id not in past.called:
+        call_id = item.call_id  # type: ignore[union-attr]
+        if call_id not in answered and call_id not in past.answered:
+            kind = "function" if type(item) is FunctionCall else "custom tool"
+            raise ClientError(
+                f"No tool output found for {kind} call {call_id}.",
+                code="tool_output_not_found",
+                param="input",
+            )
+
+
+def _check_called(called: Container[str], items: Sequence[Item]) -> None:
+    """Every output has its call."""
+    for index, item in enumerate(items):
+        if isinstance(item, OUTPUTS) and item.call_id not in called:
             kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
             raise ClientError(
                 f"No tool call found for {kind} call output with call_id {item.call_id}. Send the "
@@ -278,25 +293,18 @@ def check_calls(past: Said, brought: Brought) -> None:
                 code="tool_call_not_found",
                 param=f"input[{index}].call_id",
             )
-        answered.add(item.call_id)
-    for item in (*past.open.values(), *brought.items):
-        if not isinstance(item, CALLS) or item.call_id in answered:
-            continue
-        if item.call_id not in past.answered:
-            kind = "function" if isinstance(item, FunctionCall) else "custom tool"
-            raise ClientError(
-                f"No tool output found for {kind} call {item.call_id}.",
-                code="tool_output_not_found",
-                param="input",
-            )
+
+
+def _ids_of(kinds: Set[type[Any]], items: Sequence[Item]) -> list[str]:
+    """The call ids of the items of these kinds (of calls, or of outputs)."""
+    return [item.call_id for item in items if type(item) in kinds]  # type: ignore[union-attr]
 
 
 def call_ids(past: Said, brought: Brought) -> frozenset[str]:
     """The call ids a context already uses."""
     if not brought.calling:
         return frozenset(past.told) if past.told else NO_CALLS
-    new = [item.call_id for item in brought.items if isinstance(item, CALLS | OUTPUTS)]
-    return frozenset(past.told).union(new)
+    return frozenset(past.told).union(_ids_of(_ABOUT_CALLS, brought.items))
 
 
 # Truncation -------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ _ITEM_BYTES = 400
 """What an entry and a decoded item take beside their text (measured with tracemalloc)."""
 _TEXT_TIMES = 2
 """The text is there twice: in the items and in what the backend made of them."""
+_DELETED_MAX = 4_096
+"""So many deletions a turn may see while it runs and still know that its parent was one."""
 
 
 class _Entry(Struct, eq=False):
@@ -72,6 +74,7 @@ class Memory:
         self._since_ms = clock()
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._bytes = 0
+        self._deleted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -107,6 +110,8 @@ class Memory:
         ``context`` is the one it was made from, ``row`` the one that was stored."""
         if row.parent is not None:
             self._drop((row.project, row.parent))
+            if (row.project, row.parent) in self._deleted:
+                return  # while the turn ran: the store may have erased what the parent said
         said, past = context.said, context.past
         text = len(row.input) + len(row.output) + (said.size_bytes if said is not None else 0)
         known = context.turn.known
@@ -140,6 +145,9 @@ class Memory:
         """The response was deleted: it is not remembered when this returns."""
         self.forgotten += 1
         self._drop((project, response_id))
+        self._deleted[project, response_id] = None
+        if len(self._deleted) > _DELETED_MAX:
+            self._deleted.popitem(last=False)
 
     def _put(self, key: tuple[str, str], entry: _Entry) -> None:
         if entry.size_bytes > self._bytes_max:  # it would drive out all others, then itself

@@ -1,12 +1,12 @@
 """One run: the execution of one response, as a machine without I/O.
 
 Rules. A run never waits, reads no clock of its own and knows no backend, store or reader. It is
-asked what it wants (``next``), fed what happened (``feed``, ``fail``, ``cancel``), and answers
+asked what it wants (``step``), fed what happened (``feed``, ``fail``, ``cancel``), and answers
 with events, every one of them through the gate. Whether anybody streams them is not its business.
 
-Theory of operation. ``begin`` opens the response. While ``next`` says ``CallModel``, the driver
+Theory of operation. ``begin`` opens the response. While ``step`` is a ``CallModel``, the driver
 performs that model call and feeds its batches; the batch with ``Finish`` either ends the
-response or, when the turn broke a demand and attempts are left, makes ``next`` ask for another
+response or, when the turn broke a demand and attempts are left, makes ``step`` another
 model call that tells the model what was wrong. Usage is summed over all calls, and
 ``max_output_tokens`` is the budget of all of them together.
 
@@ -56,16 +56,6 @@ class CallModel(Struct, frozen=True):
     reason: str = ""
 
 
-class Done(Struct, frozen=True):
-    """Nothing is left to do."""
-
-
-Step = CallModel | Done
-
-
-_DONE = Done()
-
-
 class Run:
     """Executes one context. ``attempts`` bounds the model calls a broken demand may cost.
 
@@ -79,11 +69,11 @@ class Run:
         "_composer",
         "_gate",
         "_spent",
-        "_step",
         "_usage",
         "_warden",
         "context",
         "cuts",
+        "step",
     )
 
     def __init__(self, context: Context, *, attempts: int = 3) -> None:
@@ -96,7 +86,7 @@ class Run:
         self._composer = Composer(self._gate, ids, taken=context.call_ids, logprobs=turn.logprobs)
         self._attempts = attempts
         self._attempt = 1
-        self._step: Step = CallModel(turn)
+        self.step: CallModel | None = CallModel(turn)
         self._warden = Warden(context.demands)
         self._spent: Spent | None = None
         self._usage: Usage | None = None
@@ -108,15 +98,12 @@ class Run:
 
     @property
     def over(self) -> bool:
-        return self._step is _DONE
+        return self.step is None
 
     @property
     def events(self) -> int:
         """How many events there were so far."""
         return self._gate.number
-
-    def next(self) -> Step:
-        return self._step
 
     def begin(self) -> list[Event]:
         """The opening events, before any model call."""
@@ -132,10 +119,10 @@ class Run:
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""
-        if self._step is _DONE:
+        if self.step is None:
             raise LocalProtocolError("a batch came after the end of the run")
-        kinds = set(map(type, deltas))
-        if kinds <= self._warden.free:
+        free = self._warden.free
+        if type(deltas[0]) in free if len(deltas) == 1 else free.issuperset(map(type, deltas)):
             self._composer.feed(deltas)
             return self._gate.take()
         finish: Finish | None = None
@@ -196,7 +183,7 @@ class Run:
             items.append(Message(role="assistant", content=said))
         items.append(Message(role="user", content=[InputText(text=problem)]))
         turn = msgspec.structs.replace(turn, items=items, max_output_tokens=left)
-        self._step = CallModel(turn, attempt=self._attempt, reason=problem)
+        self.step = CallModel(turn, attempt=self._attempt, reason=problem)
         wrote = any(isinstance(item, OutputMessage) for item in self.response.output)
         self._warden = Warden(self.context.demands, muted=wrote)
 
@@ -236,12 +223,12 @@ class Run:
         final.error = error
         final.incomplete_details = cut
         final.completed_at = completed_at
-        self._step = _DONE
+        self.step = None
 
     def conclude(self, *, unstored: str | None = None) -> list[Event]:
         """The terminal event of a run that is over. ``unstored``: it had to be stored and could
         not be, in these words; then it has failed, whatever the model said."""
-        if self._step is not _DONE:
+        if self.step is not None:
             raise LocalProtocolError("a run was concluded before it was over")
         if unstored is not None:
             self._end("failed", error=ResponseError("server_error", unstored))

@@ -8,6 +8,7 @@ what is not in ``routes`` is 404.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Broke
-from antiphon.server.errors import no_websocket, unknown_url, wrong_method
+from antiphon.server.errors import no_websocket, stopping, unknown_url, wrong_method
 from antiphon.server.exchange import Deps, Exchange
 from antiphon.server.presence import CallerLeft
 from antiphon.server.routes import health, models, responses
@@ -88,6 +89,10 @@ class Front:
             await self._route(exchange, scope, receive, send)
         except CallerLeft:
             left = True
+        except asyncio.CancelledError:  # by the server, which ends
+            if not exchange.started:
+                await exchange.fail(stopping())
+            raise
         finally:
             self._deps.under_way.leave()
             self._deps.observe(exchange.finished(left=left))

@@ -125,6 +125,11 @@ def no_websocket() -> ClientError:
     )
 
 
+def stopping() -> RemoteError:
+    """503: the server ends and has no more time for the request."""
+    return RemoteError("The server is stopping; send the request again.", status=503)
+
+
 def overcrowded() -> RemoteError:
     """503: as many requests as the operator allows are under way."""
     return RemoteError(

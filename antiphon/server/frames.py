@@ -53,6 +53,9 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
     ``response``: the JSON of what the group's last event carries, a terminal event, where it is
     already spelled (``stream/spelling.py``); the event's own ``response`` is then not looked at.
     """
+    if response is None and len(group) == 1:  # a paced stream: nearly all groups
+        event = group[0]
+        return _safe(_PREFIXES[type(event)] + _encode(event) + b"\n\n")
     parts: list[bytes] = []
     events = group if response is None else group[:-1]
     if len(events) > _FEW:
@@ -65,13 +68,16 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
             parts += (_PREFIXES[type(event)], _encode(event), b"\n\n")
     if response is not None:
         parts += _around(group[-1], response)
-    joined = b"".join(parts)
-    # Readers that split text into lines the Unicode way would cut an event here.
-    if not joined.isascii():
+    return _safe(b"".join(parts))
+
+
+def _safe(frames: bytes) -> bytes:
+    """Without what readers that split text into lines the Unicode way would cut an event at."""
+    if not frames.isascii():
         for separator, escape in _SEPARATORS:
-            if separator[-1] in joined:  # looking for one byte is ten times as fast as for three
-                joined = joined.replace(separator, escape)
-    return joined
+            if separator[-1] in frames:  # looking for one byte is ten times as fast as for three
+                frames = frames.replace(separator, escape)
+    return frames
 
 
 def _around(event: Event, response: bytes) -> tuple[bytes, ...]:

@@ -42,7 +42,7 @@ from antiphon.runs.context import Context, at_once, resolves_at_once
 from antiphon.runs.driver import Live
 from antiphon.server import presence
 from antiphon.server.connection import HEAD_BYTES_MAX, Connection
-from antiphon.server.errors import Headers, problem_of
+from antiphon.server.errors import Headers, problem_of, stopping
 from antiphon.server.exchange import LEFT_STATUS, OPENAI_VERSION, Deps
 from antiphon.server.frames import CONTENT_TYPE, DONE, frames, obfuscated
 from antiphon.server.heads import Head, Heads
@@ -134,7 +134,7 @@ class Http(Connection):
             self._missing_bytes = whole - len(data)
             return len(data)
         else:
-            _create(self, head, data[end:whole])
+            _create(self, head, memoryview(data)[end:whole])  # a body may be megabytes: no copy
         return whole
 
     def _gather(self, data: bytes) -> None:
@@ -274,7 +274,7 @@ class _Answer:
     def cut(self) -> None:
         """The server has no more time."""
         self._stop()
-        self.refuse(RemoteError("The server is stopping; send the request again.", status=503))
+        self.refuse(stopping())
 
     def _stop(self) -> None:
         if self._live is not None:
@@ -376,13 +376,13 @@ class _Answer:
 class _Streamed(_Answer):
     """An answer as SSE: every group of events is one chunk in one write."""
 
-    __slots__ = ("_begun", "_heard_at", "_paused_at", "_timer", "_veiled")
+    __slots__ = ("_begun", "_paused_at", "_silent", "_timer", "_veiled")
 
     def __init__(self, http: Http, head: Head) -> None:
         super().__init__(http, head)
         self._begun = False
         self._veiled = False
-        self._heard_at = http.loop.time()
+        self._silent = False
         self._paused_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -392,7 +392,13 @@ class _Streamed(_Answer):
         super().create(asked)
 
     def write(self, events: Sequence[Event]) -> None:
-        self._chunk(frames(self._shown(events)))
+        data = frames(self._shown(events) if self._veiled else events)
+        if self._begun:
+            http = self._http
+            http.outbox.put(http.transport, b"%x\r\n%b\r\n" % (len(data), data))
+            self._silent = False
+        else:
+            self._chunk(data)
 
     def end(self, events: Sequence[Event]) -> None:
         live = self._live
@@ -427,21 +433,22 @@ class _Streamed(_Answer):
             self._watch()
         chunk = b"%b%x\r\n%b\r\n%b" % (lines, len(data), data, after)
         http.outbox.put(http.transport, chunk)
-        self._heard_at = http.loop.time()
+        self._silent = False
 
     def _watch(self) -> None:
-        """Look in a while whether the stream was silent, or its caller took nothing."""
+        """Look in a while whether the stream was silent, or its caller took nothing. Twice in a
+        silence that should be broken: so no chunk has to ask for the time."""
         silence = self._http.deps.settings.keepalive_seconds or presence.STALLED_AFTER_SECONDS
-        self._timer = self._http.loop.call_later(silence, self._look)
+        self._timer = self._http.loop.call_later(silence / 2, self._look)
 
     def _look(self) -> None:
         http = self._http
-        silence = http.deps.settings.keepalive_seconds
-        now = http.loop.time()
         if self._paused_at is not None:
-            if now - self._paused_at >= presence.STALLED_AFTER_SECONDS:
+            if http.loop.time() - self._paused_at >= presence.STALLED_AFTER_SECONDS:
                 return http.transport.abort()
-        elif silence and now - self._heard_at >= silence:
+        elif not self._silent:
+            self._silent = True
+        elif http.deps.settings.keepalive_seconds:
             self._chunk(_PING)
         self._watch()
 
@@ -464,7 +471,7 @@ class _Retrieval(_Answer):
         self._send(200, at_once(stored.retrieve(store, self._project, response_id)))
 
 
-def _create(http: Http, head: Head, body: bytes) -> None:
+def _create(http: Http, head: Head, body: memoryview) -> None:
     """``POST /v1/responses``. Only ``stream`` chooses the projection, never ``Accept``."""
     answer: _Answer | None = None
     try:

@@ -26,7 +26,7 @@ class StoredResponse(Struct, kw_only=True):
 
     ``head``: the Response object as JSON with ``"output":[]``; ``output``: its output items, a
     JSON array; ``input``: the new input items of this turn, a JSON array, every item with an id;
-    ``cuts``: how the deltas of its stream were cut (``stream/replay.py``), None if not streamed.
+    ``cuts``: how the deltas of its stream were cut (``stream/cuts.py``), None if not streamed.
     Times are milliseconds since 1970; ``expires_at`` None keeps it for ever.
     """
 

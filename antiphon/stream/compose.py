@@ -147,7 +147,13 @@ class Composer:
         Raises ``RemoteError`` for what no response can say.
         """
         if len(deltas) == 1:  # a paced stream: nearly all batches
-            _COMPOSE[type(deltas[0])](self, deltas)
+            delta = deltas[0]
+            if type(delta) is not Text or self._part != "output_text" or self._logprobs:
+                _COMPOSE[type(delta)](self, deltas)
+            elif delta.text:
+                self._gate.pieces(
+                    OutputTextDelta, self._item_id, self._index, self._part_index, [delta.text]
+                )
             return
         for kind, run in groupby(deltas, type):
             _COMPOSE[kind](self, list(run))

@@ -43,10 +43,12 @@ class OpenItem:
     """An item between its ``added`` and its ``done``.
 
     ``pieces`` are the deltas of the open part (or of the call); ``parts`` counts the closed ones.
+    ``flow`` is the class of the deltas known to be legal now (the gate's).
     """
 
     __slots__ = (
         "annotations",
+        "flow",
         "id",
         "index",
         "logprobs",
@@ -62,6 +64,7 @@ class OpenItem:
         self.type = type
         self.id = id
         self.state = ADDED
+        self.flow: Any = None
         self.part: str | None = None
         self.parts = 0
         self.pieces: list[str] = []

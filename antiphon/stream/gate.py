@@ -86,6 +86,7 @@ class Gate:
                 self._agree(event, kind, item)
             self._fold.apply(event)
             item.state = state
+            item.flow = None
             if self._cuts is not None:
                 self._cuts.note(event)
         event.sequence_number = self.number
@@ -125,9 +126,7 @@ class Gate:
             item is None
             or item.id != item_id
             or item.parts != part
-            or item.part != PART_OF_DELTA.get(kind)
-            or ITEMS[item.type].get((item.state, kind)) != item.state
-            or self._state != RUNNING
+            or not (item.flow is kind or self._flows(item, kind))
         ):
             raise self._illegal(kind, f"part {part} of {item_id} is not open for it")
         item.pieces += texts
@@ -156,6 +155,18 @@ class Gate:
                 )
             )
             number += 1
+
+    def _flows(self, item: OpenItem, kind: type[Event]) -> bool:
+        """Whether any number of such deltas may come now; known until an event changes that."""
+        state = item.state
+        if (
+            self._state != RUNNING
+            or item.part != PART_OF_DELTA.get(kind)
+            or ITEMS[item.type].get((state, kind)) != state
+        ):
+            return False
+        item.flow = kind
+        return True
 
     def whole(self, item: OutputMessage | Reasoning, texts: Sequence[str]) -> None:
         """An item of one text part from its beginning to its end; ``texts`` are its deltas."""

@@ -121,12 +121,12 @@ def encode(obj: Any) -> bytes:
     return _encode(obj.raw if type(obj) is Opaque else obj)
 
 
-def decode_create(body: bytes) -> CreateResponse:
+def decode_create(body: bytes | memoryview) -> CreateResponse:
     """The body of ``POST /v1/responses``. Raises ``ClientError`` naming the parameter."""
     try:
         return _create(body)
     except (ValueError, RecursionError) as failure:
-        raise explain.explain_body(body, CreateResponse, failure) from None
+        raise explain.explain_body(bytes(body), CreateResponse, failure) from None
 
 
 def decode_count(body: bytes) -> CreateResponse:
@@ -158,9 +158,12 @@ def open_items(raw: Sequence[dict[str, Any]], *, param: str = "input") -> list[I
         # A closer look finds what is wrong, or that nothing is.
         items = [_open_item(item, at_index(param, i)) for i, item in enumerate(raw)]
     for index, item in enumerate(items):
-        parts = getattr(item, FIELD_OF_PARTS.get(type(item), ""), None)
+        field = FIELD_OF_PARTS.get(type(item))
+        if field is None:
+            continue
+        parts = getattr(item, field)
         if type(parts) is list and not WHOLE_PARTS.issuperset(map(type, parts)):
-            _check_parts(parts, param, index, FIELD_OF_PARTS[type(item)])
+            _check_parts(parts, param, index, field)
     return items
 
 

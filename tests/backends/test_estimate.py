@@ -7,6 +7,7 @@ import pytest
 from antiphon.backends.base import Known, Turn
 from antiphon.backends.estimate import (
     MODELS_MAX,
+    PIECE,
     Estimator,
     output_tokens,
     text_tokens,
@@ -49,6 +50,14 @@ HI = turn(Message(role="user", content="Hello there"))
 )
 def test_text_is_cut_into_about_as_many_pieces_as_tokens(text: str, low: int, high: int) -> None:
     assert low <= text_tokens(text) <= high
+
+
+@pytest.mark.requirement("chat:estimate:near")
+def test_a_long_text_is_estimated_by_parts_of_it() -> None:
+    lines = [f"{n:05d} Line {n} says {n * n}, {'and more ' * (n % 7)}\n" for n in range(20_000)]
+    for text in ("".join(lines), "".join(lines)[:4_097], "word " * 50_000 + "0123456789" * 25_000):
+        counted = len(PIECE.findall(text))
+        assert 0.95 * counted < text_tokens(text) < 1.05 * counted
 
 
 @pytest.mark.requirement("chat:estimate:whole-turn")

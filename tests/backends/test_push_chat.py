@@ -353,7 +353,9 @@ async def test_promises_follow_what_a_backend_has_learned(
 async def test_a_packed_answer_that_nobody_has_begun_to_read_is_closed_with_its_turn() -> None:
     async def behave(exchange: Exchange) -> None:
         packed = gzip.compress(BODY)
-        head = f"HTTP/1.1 200 OK\r\n{STREAM}\r\nContent-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n"
+        head = (
+            f"HTTP/1.1 200 OK\r\n{STREAM}\r\nContent-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n"
+        )
         await exchange.write(head.encode() + packed)
         await asyncio.Event().wait()
 
@@ -362,7 +364,7 @@ async def test_a_packed_answer_that_nobody_has_begun_to_read_is_closed_with_its_
         call, ear = begun(chat, asked())
         assert isinstance(call, ChatPush)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not isinstance(call._read, Pump):
+            for _ in iter(lambda: isinstance(call._read, Pump), True):
                 await asyncio.sleep(0)
         call.close()
         await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)

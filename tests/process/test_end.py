@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import apsw
 import pytest
@@ -45,6 +48,25 @@ def test_what_does_not_end_in_time_is_cancelled_and_recorded(tmp_path: Path) -> 
     with Server(tmp_path) as server:
         status, response = server.ask("GET", f"/v1/responses/{stream.response_id}")
         assert (status, response["status"]) == (200, "cancelled")
+
+
+@pytest.mark.requirement("process:shutdown:refused")
+def test_what_has_not_begun_when_the_time_is_up_is_refused_on_every_road(tmp_path: Path) -> None:
+    limit = {"ANTIPHON__SERVER__SHUTDOWN_SECONDS": "1"}
+    body = {"model": "scripted/endless", "input": "go"}
+    with Server(tmp_path, environment=limit) as server, ThreadPoolExecutor() as callers:
+        asked = [
+            callers.submit(server.ask, "POST", path, body)
+            for path in ("/v1/responses", "/v1/responses?x=1")
+        ]
+        while _under_way(server) < len(asked):
+            pass
+        server.signal(signal.SIGTERM)
+        for answer in asked:
+            status, said = answer.result()
+            assert (status, said["error"]["type"]) == (503, "server_error")
+        assert server.ended() == 0
+        assert '"under_way":2' in server.log()
 
 
 @pytest.mark.requirement("process:shutdown:second_signal")
@@ -97,6 +119,14 @@ def test_after_kill_9_every_response_is_ended_or_absent(tmp_path: Path) -> None:
     database = apsw.Connection(str(tmp_path / "antiphon.db"))
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     database.close()
+
+
+def _under_way(server: Server) -> int:
+    """Requests being answered, but for the one that asks."""
+    with urlopen(f"http://{server.host}:{server.port}/metrics", timeout=5) as page:
+        found = re.search(r"^antiphon_requests_in_flight (\d+)", page.read().decode(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) - 1
 
 
 def _check(server: Server, whole: list[dict[str, Any]], begun: set[str]) -> None:

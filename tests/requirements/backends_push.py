@@ -30,9 +30,17 @@ REQUIREMENTS = {
     "push:connect:close": Requirement(
         "issue", "A call that waits for its connection can be closed, paused and broken off."
     ),
+    "push:connect:bug": Requirement(
+        "house.md §4.6",
+        "A call whose connection fails in an unexpected way is told, not forgotten.",
+    ),
     "push:chat:no-task": Requirement(DECISION, "A plain turn on a kept connection makes no task."),
     "push:chat:close": Requirement(
         "house.md §4.5", "A turn closed by its sink stops the upstream and is told as abandoned."
+    ),
+    "push:chat:pumped": Requirement(
+        "perf.md §Design decisions 1",
+        "A turn that is waited for and closed by its last batch leaves its connection usable.",
     ),
     "push:chat:cut": Requirement(
         "house.md §7 row 5", "Where the network cuts an answer does not change what is pushed."

@@ -100,6 +100,10 @@ REQUIREMENTS = {
         source="issue 2 §1",
         behaviour="What does not end within the limit is cancelled and stored as cancelled.",
     ),
+    "process:shutdown:refused": Requirement(
+        source="issue 2 §1",
+        behaviour="What has not begun when the limit is reached is answered 503.",
+    ),
     "process:shutdown:second_signal": Requirement(
         source="issue 2 §1", behaviour="A second signal ends the process at once."
     ),

@@ -344,6 +344,20 @@ async def test_a_deleted_response_is_not_continued_from_memory(when: str) -> Non
 
 
 @pytest.mark.requirement("runs:memory:deleted")
+async def test_a_turn_whose_parent_was_deleted_meanwhile_goes_on_as_the_store_says() -> None:
+    async with remembered() as chains:
+        root = await chains.turn([answer("root")], input="hello")
+        context = await chains.resolved(chains.memory, input="left", previous_response_id=root)
+        await chains.delete(root)
+        leaf = await chains.ended(context, [answer("yes")])
+        for _ in range(2):
+            body = {"input": "?", "previous_response_id": leaf}
+            found = await chains.resolved(chains.memory, **body)
+            assert words(found.turn.items) == ["left", "yes", "?"]
+            assert spelled(found) == spelled(await chains.resolved(None, **body))
+
+
+@pytest.mark.requirement("runs:memory:deleted")
 @pytest.mark.parametrize("way", ["kept", "read"])
 async def test_an_expired_response_is_not_continued_from_memory(way: str) -> None:
     async with remembered(retention_ms=1_000) as chains:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from antiphon.observe import ResponseFinished
 from tests.server.asgi_client import AsgiClient
 from tests.server.conftest import House, over_socket
-from tests.server.lines import HELLO, STREAM, get, post
+from tests.server.lines import HELLO, STREAM, Same, get, post, request, same
 from tests.server.socket_client import Connection
 
 pytestmark = [pytest.mark.anyio, over_socket, pytest.mark.usefixtures("quiet")]
@@ -75,3 +77,60 @@ async def test_a_body_that_comes_while_the_caller_takes_nothing_is_still_a_body(
     line.protocol.resume_writing()
     assert (await line.answer()).status == 200
     assert (await line.ask(post(STREAM))).status == 200
+
+
+# Everything at once
+
+
+def kinds(stored: str) -> list[tuple[str, str, list[str], Any]]:
+    """Method, path, headers and body of requests of every kind; the first few are hot."""
+    create, path = "/v1/responses", f"/v1/responses/{stored}"
+    packed = gzip.compress(b'{"model":"scripted/hello","input":"Hi."}')
+    return [
+        ("POST", create, [], HELLO),
+        ("POST", create, ["X-Request-Id: mine"], STREAM),
+        ("POST", create, [], {**HELLO, "store": False, "input": "word " * 2_000}),
+        ("POST", create, [], {**STREAM, "model": "scripted/reasoning"}),
+        ("POST", create, [], {**HELLO, "model": "scripted/error-429"}),
+        ("POST", create, [], {**HELLO, "previous_response_id": stored}),
+        ("POST", create, [], {**HELLO, "temperature": 9}),
+        ("POST", create, [], b'{"mod'),
+        ("GET", path, [], b""),
+        ("GET", f"/v1/responses/resp_{'0' * 34}", [], b""),
+        ("GET", f"{path}?stream=true", [], b""),
+        ("POST", create, ["Content-Encoding: gzip"], packed),
+        ("POST", create, ["Expect: 100-continue"], STREAM),
+        ("POST", f"{create}?x=1", [], STREAM),
+        ("HEAD", path, [], b""),
+        ("PUT", create, [], b"x"),
+        ("GET", "/v1/models", [], b""),
+        ("GET", "/nowhere", [], b""),
+    ]
+
+
+@pytest.mark.requirement("http:hot:pipelined")
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_requests_cut_anywhere_are_answered_as_the_application_answers_them(
+    house: House, line: Connection, seed: int
+) -> None:
+    chance = random.Random(seed)
+    application = AsgiClient(house.app)
+    every = kinds((await made(house))["id"])
+    expected: list[tuple[str, Same]] = []
+    whole = b""
+    for method, path, headers, body in chance.choices(every, k=50):
+        fields = dict(header.split(": ") for header in headers)
+        alone = await application.request(method, path, headers=fields, body=body)
+        expected.append((method, same(alone)))
+        whole += request(method, path, *headers, body=body)
+    cuts = sorted(chance.sample(range(1, len(whole)), chance.choice([1, 10, 100])))
+    edges = [0, *cuts, len(whole)]
+    asking = asyncio.ensure_future(
+        line.say_apart(*(whole[start:end] for start, end in pairwise(edges)))
+    )
+    for number, (method, answer) in enumerate(expected):
+        assert same(await line.answer(method)) == answer, number
+    await asking
+    assert house.deps.under_way.count == 0
+    counted = [type(told).__name__ for told in house.observed].count("RequestFinished")
+    assert counted == 1 + 2 * len(expected)
