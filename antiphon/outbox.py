@@ -31,7 +31,13 @@ class Outbox:
 
     def flush(self) -> None:
         """Write now what waits."""
-        waiting, self._waiting = self._waiting, []
-        for transport, data in waiting:
-            if not transport.is_closing():
-                transport.write(data)
+        left = iter(self._waiting)
+        self._waiting = []
+        try:
+            for transport, data in left:
+                if not transport.is_closing():
+                    transport.write(data)
+        except BaseException:  # what one transport refuses keeps nobody else from being written to
+            for transport, data in left:
+                self.put(transport, data)
+            raise

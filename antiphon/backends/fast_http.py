@@ -10,7 +10,8 @@ A connection whose message is complete is free before its receiver hears of the 
 call may be begun from inside the receiver and finds it.
 
 One timer per connection serves all its deadlines: setting one is an assignment, the timer
-looks when it fires whether there is still something to wait for.
+looks when it fires whether there is still something to wait for. Inside a body not even that: a
+read says that there was one, and the timer looks a few times in ``idle_seconds``.
 
 Not here: TLS, proxies, redirects, HTTP/2 (``aiohttp_client``).
 """
@@ -23,7 +24,7 @@ from typing import cast
 
 import httptools
 
-from antiphon.backends.fast_reply import Answer, Fields
+from antiphon.backends.fast_reply import NOBODY, Answer, Fields
 from antiphon.backends.fast_request import Place, Request, request_of
 from antiphon.backends.transport import (
     HEADERS_LIMIT_BYTES,
@@ -47,6 +48,9 @@ KEEP_ALIVE_SECONDS = 30.0
 """How long an unused connection is kept; servers usually close after 60 or more."""
 
 _JOIN_LIMIT_BYTES = 128 * 1024
+
+_LOOKS = 4
+"""In ``idle_seconds``: so a silence is noticed when it has lasted up to a quarter longer."""
 
 
 class FastHttp:
@@ -116,11 +120,10 @@ class FastHttp:
     async def _connect(self, push: Push) -> None:
         request, seconds = push.request, push.timeouts.connect_seconds
         loop = asyncio.get_running_loop()
+        connection = _Connection(self, request.place, loop)
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self, request.place, loop), *request.place
-                )
+                await loop.create_connection(lambda: connection, *request.place)
         except TimeoutError:
             push.fail(too_slow(request.origin, "connection", seconds, retryable=True))
         except (OSError, UnicodeError) as error:
@@ -130,6 +133,9 @@ class FastHttp:
         else:
             push.connecting = None
             connection.start(push)
+        finally:  # cancelled when it was made already: uvloop leaves it open
+            if push.connection is not connection and connection in self.open:
+                connection.abort("nobody waits for it")
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         push = self._connecting.pop(task)
@@ -156,21 +162,6 @@ class FastHttp:
                 free.remove(connection)
             if not free:
                 del self._free[connection.place]
-
-
-class _Nobody:
-    """Hears what a call says that was closed or needs no more."""
-
-    def head(self, status: int, headers: Mapping[str, str]) -> None: ...
-
-    def data(self, body: bytes) -> None: ...
-
-    def done(self) -> None: ...
-
-    def broke(self, error: RemoteError) -> None: ...
-
-
-_NOBODY = _Nobody()
 
 
 class Push:
@@ -214,7 +205,7 @@ class Push:
 
     def close(self) -> None:
         """Drop the connection unless it is done with this call. The receiver hears no more."""
-        self.receiver = _NOBODY
+        self.receiver = NOBODY
         if self.connection is not None:
             self.connection.abort("the call was closed")
         elif self.connecting is not None:
@@ -223,7 +214,7 @@ class Push:
     def leave(self, seconds: float) -> None:
         """The receiver needs nothing more. The connection stays usable if the message ends
         within this time."""
-        self.receiver = _NOBODY
+        self.receiver = NOBODY
         self.deserted = True
         self.resume()
         if self.connection is not None:
@@ -240,7 +231,7 @@ class Push:
 
     def fail(self, error: RemoteError) -> None:
         """Tells the receiver, once."""
-        receiver, self.receiver = self.receiver, _NOBODY
+        receiver, self.receiver = self.receiver, NOBODY
         self.connection = self.connecting = None
         receiver.broke(error)
 
@@ -271,6 +262,7 @@ class _Connection(asyncio.Protocol):
         self._status = 0
         self._interim = 0
         self._fields: Fields | None = None  # set when the head is complete
+        self._quiet = 0  # looks of the timer since the last read of a body
         self._early = b""  # of a head that came in several reads
         self._ended = False
         if push.paused:
@@ -294,6 +286,11 @@ class _Connection(asyncio.Protocol):
         self._timer_at = deadline
         self._timer = self._loop.call_at(deadline, self._look)
 
+    def _await_more(self, push: Push) -> None:
+        """From now on a silence of ``idle_seconds`` is too long."""
+        self._quiet = 0
+        self.deadline_in(push.timeouts.idle_seconds / _LOOKS)
+
     def pause(self) -> None:
         self._deadline = None
         if not self.transport.is_closing():
@@ -303,10 +300,10 @@ class _Connection(asyncio.Protocol):
         push = self._push
         if push is not None and not self.transport.is_closing():
             self.transport.resume_reading()
-            timeouts = push.timeouts
-            self.deadline_in(
-                timeouts.first_byte_seconds if self._fields is None else timeouts.idle_seconds
-            )
+            if self._fields is None:
+                self.deadline_in(push.timeouts.first_byte_seconds)
+            else:
+                self._await_more(push)
 
     def abort(self, reason: str) -> None:
         """Close at once; a call under way breaks off."""
@@ -336,8 +333,7 @@ class _Connection(asyncio.Protocol):
             elif self._ended or reason or len(self._pieces) != 1:
                 self._tell(push, reason)
             else:  # a piece in the middle of a body: nearly all reads of a stream
-                if self._deadline is not None and not push.deserted:
-                    self._deadline = self._loop.time() + push.timeouts.idle_seconds
+                self._quiet = 0
                 push.receiver.data(self._pieces.pop())
         except BaseException:  # a bug of ours: nobody may wait for ever because of it
             push.fail(_failed_to_read())
@@ -354,7 +350,7 @@ class _Connection(asyncio.Protocol):
                     # The peer may close a kept connection while our request is on its way.
                     self._push = push.connection = None
                     self._owner.connect(push)
-            elif error is None and not _framed(self._fields):
+            elif error is None and not self._fields.framed:
                 self._push = push.connection = None
                 whole = True
         self._lose("the connection was closed" if error is None else str(error))
@@ -415,15 +411,14 @@ class _Connection(asyncio.Protocol):
             self._release(push, keep=self._keep and not reason)
         if begins:
             if not (ended or push.paused):
-                self.deadline_in(push.timeouts.idle_seconds)
+                self._await_more(push)
             assert self._fields is not None
             push.receiver.head(self._status, self._fields)
         pieces = self._pieces
         if pieces:
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
-            if not (ended or push.paused or push.deserted):
-                self._deadline = self._loop.time() + push.timeouts.idle_seconds
+            self._quiet = 0
             push.receiver.data(piece)
         if ended:
             push.receiver.done()
@@ -459,6 +454,7 @@ class _Connection(asyncio.Protocol):
     def _lose(self, reason: str) -> None:
         """The connection is of no use any more; an answer under way breaks off."""
         self._closed = True
+        self._parser = None  # type: ignore[assignment]  # each knows the other: a cycle
         self._owner.forget(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -475,10 +471,13 @@ class _Connection(asyncio.Protocol):
         if self._loop.time() < self._deadline:
             self._timer_at = self._deadline
             self._timer = self._loop.call_at(self._deadline, self._look)
-        elif self._push is not None:
+        elif self._push is None:
+            self.abort("it was not used for long")
+        elif self._fields is None or self._push.deserted or self._quiet >= _LOOKS:
             self._refuse(self._push, self._expired(self._push))
         else:
-            self.abort("it was not used for long")
+            self._quiet += 1
+            self.deadline_in(self._push.timeouts.idle_seconds / _LOOKS)
 
     def _expired(self, push: Push) -> RemoteError:
         if self._fields is None:
@@ -490,11 +489,6 @@ class _Connection(asyncio.Protocol):
 
 def _failed_to_read() -> RemoteError:
     return RemoteError("The server failed to read the upstream's answer.")
-
-
-def _framed(fields: Fields) -> bool:
-    """Whether the body says itself where it ends; any other ends with the connection."""
-    return "content-length" in fields or "chunked" in fields.get("transfer-encoding", "").lower()
 
 
 def _reason(error: Exception) -> str:

@@ -65,6 +65,11 @@ class Fields(Mapping[str, str]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @property
+    def framed(self) -> bool:
+        """Whether the body says itself where it ends; any other ends with the connection."""
+        return "content-length" in self or "chunked" in self.get("transfer-encoding", "").lower()
+
     def _value(self, start: int) -> str:
         end = self._head.find(b"\r\n", start)
         return self._head[start : end if end >= 0 else None].strip(b" \t").decode("latin-1")
@@ -73,6 +78,21 @@ class Fields(Mapping[str, str]):
 @lru_cache(maxsize=256)
 def _key(name: str) -> bytes:
     return f"\r\n{name}:".encode("latin-1")
+
+
+class _Nobody:
+    """Hears what a call says that was closed or needs no more."""
+
+    def head(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+    def data(self, body: bytes) -> None: ...
+
+    def done(self) -> None: ...
+
+    def broke(self, error: RemoteError) -> None: ...
+
+
+NOBODY = _Nobody()
 
 
 class Reading(Protocol):
@@ -202,9 +222,11 @@ class Answer:
 
     def done(self) -> None:
         self._complete = True
+        self._call = None  # each knows the other: a cycle
         self._wake()
 
     def broke(self, error: RemoteError) -> None:
         if self._error is None:
             self._error = error
+        self._call = None
         self._wake()

@@ -22,6 +22,8 @@ _BOM = b"\xef\xbb\xbf"
 class Events:
     """One stream's parser. Feed reads in any cut; the answer does not depend on the cut."""
 
+    __slots__ = ("_after_cr", "_at_start", "_between", "_limit_bytes", "_pieces", "_size")
+
     def __init__(self, *, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._pieces: list[bytes] = []  # an event that has not ended yet, as it came

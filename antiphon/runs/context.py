@@ -200,7 +200,8 @@ def resolves_at_once(
 def _may_wait(raw: Sequence[dict[str, Any]]) -> bool:
     """Whether one of the items is a reference or holds a document."""
     for item in raw:
-        if history.is_reference(item):
+        kind = item.get("type")
+        if (kind is None or kind == "item_reference") and history.is_reference(item):
             return True
         parts = item.get("content") or item.get("output")
         if type(parts) is list:

@@ -52,6 +52,8 @@ from antiphon.types.response import Response
 from antiphon.types.tools import TextFormat
 
 _SHORTENINGS_MAX = 8
+_LOOK_SECONDS_MAX = 1.0
+"""How often at least silent model calls are looked at."""
 
 
 class Reader(Protocol):
@@ -94,6 +96,7 @@ class Runs:
         self._estimator = estimator or Estimator()
         self._documents = Documents()
         self._quiet: asyncio.Future[None] | None = None
+        self._looking = False
 
     async def create(
         self, asked: CreateResponse, *, project: str, flavour: Flavour = "openai"
@@ -128,6 +131,8 @@ class Runs:
         live = Live(self, context, reader)
         live.open()
         self.live.add(live)  # not before: if it cannot be opened nobody would forget it
+        if not self._looking:
+            self._look_soon()
         return live
 
     async def count(self, asked: CreateResponse, *, project: str) -> tuple[int, bool]:
@@ -147,6 +152,21 @@ class Runs:
     def call(self, turn: Turn, live: Live) -> Call:
         """Begin a model call."""
         return self.backend.begin(turn, live) or Pump(self.backend.stream(turn), live)
+
+    def _look_soon(self) -> None:
+        seconds = min(self.settings.turn_seconds_max / 8, _LOOK_SECONDS_MAX)
+        asyncio.get_running_loop().call_later(seconds, self._look)
+        self._looking = True
+
+    def _look(self) -> None:
+        """End what takes too long and says nothing, for which ``Live.take`` would wait in vain.
+        One timer for all, while there are any: none has to be set for every call."""
+        self._looking = False
+        now = monotonic()
+        for live in [live for live in self.live if live.deadline < now]:
+            live.broke(_too_slow())
+        if self.live:
+            self._look_soon()
 
     def forget(self, live: Live) -> None:
         """That response is over and settled."""
@@ -170,7 +190,6 @@ class Live:
     __slots__ = (
         "_call",
         "_context",
-        "_deadline",
         "_first_delta_ms",
         "_last",
         "_opener",
@@ -181,6 +200,7 @@ class Live:
         "_shortened",
         "_spelled",
         "begun",
+        "deadline",
         "unstored",
     )
 
@@ -193,7 +213,7 @@ class Live:
         self._opener: asyncio.TimerHandle | None = None
         self._paused = False
         self._first_delta_ms: int | None = None
-        self._deadline = 0.0
+        self.deadline = 0.0
         self._last: list[Event] = []
         self._shortened = 0
         self._spelled: tuple[bytes, bytes] | None = None
@@ -255,7 +275,7 @@ class Live:
         step = run.step
         if step is None:
             return
-        if monotonic() > self._deadline:
+        if monotonic() > self.deadline:
             return self.broke(_too_slow())
         opening = self._first() if self._first_delta_ms is None else None
         try:
@@ -293,7 +313,7 @@ class Live:
 
     def _begin_call(self, turn: Turn) -> None:
         limit = self._runs.settings.turn_seconds_max
-        self._deadline = monotonic() + limit  # asking for the loop is a system call before 3.12
+        self.deadline = monotonic() + limit  # asking for the loop is a system call before 3.12
         self._call = self._runs.call(turn, self)
         if self._paused:
             self._call.pause()

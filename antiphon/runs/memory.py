@@ -5,8 +5,10 @@ store and comes to the same context. It is bounded in bytes; the conversation th
 goes first. A turn's memory takes the place of its parent's, because a conversation goes on; a
 branch from an earlier turn is read from the store.
 
-A row is kept as the JSON it was stored as and decoded when somebody continues it: most responses
-have no next turn.
+Most responses have no next turn. So a row is kept as the JSON it was stored as and decoded when
+somebody continues it; and of those that begin a conversation only the newest are kept. They do
+not drive out conversations then; and keeping ten thousand of them made every stored answer a
+tenth slower, because memory that is used again so late is in no cache of the processor.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ _ITEM_BYTES = 400
 """What an entry and a decoded item take beside their text (measured with tracemalloc)."""
 _TEXT_TIMES = 2
 """The text is there twice: in the items and in what the backend made of them."""
+BEGINNINGS_MAX = 1_024
+"""First turns which nobody has continued yet."""
 _DELETED_MAX = 4_096
 """So many deletions a turn may see while it runs and still know that its parent was one."""
 
@@ -73,12 +77,13 @@ class Memory:
         self._clock = clock
         self._since_ms = clock()
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._beginnings: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._bytes = 0
         self._deleted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.forgotten = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._beginnings)
 
     @property
     def size_bytes(self) -> int:
@@ -93,7 +98,10 @@ class Memory:
         key = (project, response_id)
         entry = self._entries.get(key)
         if entry is None:
-            return None
+            entry = self._beginnings.pop(key, None)
+            if entry is None:
+                return None
+            self._entries[key] = entry
         if entry.expires_at is not None and entry.expires_at <= self._clock():
             self._drop(key)
             return None
@@ -123,7 +131,8 @@ class Memory:
             row.expires_at,
             _size_bytes(text, past + context.new + 1),
         )
-        self._put((row.project, row.id), entry)
+        into = self._entries if row.parent is not None else self._beginnings
+        self._put(into, (row.project, row.id), entry)
 
     def learn(self, project: str, response_id: str, said: Said, forgotten: int) -> None:
         """Remember what was read from the store. ``forgotten`` is what it was when the reading
@@ -138,8 +147,8 @@ class Memory:
         expires_at = None if retention_ms is None else created_ms + retention_ms
         length = len(said.items)
         size_bytes = _size_bytes(said.size_bytes, length)
-        self._drop((project, response_id))
-        self._put((project, response_id), _Entry(said, length, (), {}, expires_at, size_bytes))
+        entry = _Entry(said, length, (), {}, expires_at, size_bytes)
+        self._put(self._entries, (project, response_id), entry)
 
     def forget(self, project: str, response_id: str) -> None:
         """The response was deleted: it is not remembered when this returns."""
@@ -149,16 +158,23 @@ class Memory:
         if len(self._deleted) > _DELETED_MAX:
             self._deleted.popitem(last=False)
 
-    def _put(self, key: tuple[str, str], entry: _Entry) -> None:
+    def _put(
+        self,
+        into: OrderedDict[tuple[str, str], _Entry],
+        key: tuple[str, str],
+        entry: _Entry,
+    ) -> None:
+        self._drop(key)  # a stream's id is known before its end: somebody may have read it already
         if entry.size_bytes > self._bytes_max:  # it would drive out all others, then itself
             return
-        self._entries[key] = entry
+        into[key] = entry
         self._bytes += entry.size_bytes
-        while self._bytes > self._bytes_max:
-            self._drop(next(iter(self._entries)))
+        while self._bytes > self._bytes_max or len(self._beginnings) > BEGINNINGS_MAX:
+            _, oldest = (self._beginnings or self._entries).popitem(last=False)
+            self._bytes -= oldest.size_bytes
 
     def _drop(self, key: tuple[str, str]) -> None:
-        entry = self._entries.pop(key, None)
+        entry = self._entries.pop(key, None) or self._beginnings.pop(key, None)
         if entry is not None:
             self._bytes -= entry.size_bytes
 

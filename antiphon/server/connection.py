@@ -5,13 +5,19 @@
   body of the request. It must not see it. It is looked for only where a request may begin, so
   that no body is touched.
 - There also the head is measured: one that does not end within ``HEAD_BYTES_MAX`` is a 400.
+- A caller who leaves has left the answer under way too, not only the request it sent last.
+- What only uvicorn's own requests need (parser, queue, event) is made when the first of them
+  comes: a connection that streams holds 4 KB less, a quarter of all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX = 65_536
@@ -20,8 +26,47 @@ HEAD_BYTES_MAX = 65_536
 _OFFER_OF_HTTP_2 = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
 
 
+class _Queue(list[Any]):
+    """Requests sent ahead, first come first popped. A ``deque`` is made with room for 64."""
+
+    __slots__ = ()
+
+    def appendleft(self, request: Any) -> None:
+        self.insert(0, request)
+
+
+class _Flow(FlowControl):
+    """uvicorn's, without an event for as long as nobody waits."""
+
+    __slots__ = ("_transport", "_writable", "read_paused", "write_paused")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = False
+        self.write_paused = False
+        self._writable: asyncio.Event | None = None
+
+    async def drain(self) -> None:
+        if self.write_paused:
+            if self._writable is None:
+                self._writable = asyncio.Event()
+            await self._writable.wait()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        writable, self._writable = self._writable, None
+        if writable is not None:
+            writable.set()
+
+
 class Connection(HttpToolsProtocol):
     """One connection whose requests are ASGI's."""
+
+    # Slots: uvicorn's attributes are nearly as many as instances can have in shared keys.
+    __slots__ = ("_head_bytes", "_in_body", "_in_message", "_parser", "_running")
 
     _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
@@ -30,6 +75,36 @@ class Connection(HttpToolsProtocol):
         self._in_message = False
         self._in_body = False
         self._head_bytes = 0
+        self._running: Any = None
+        self.pipeline = _Queue()  # type: ignore[assignment]
+        self._parser: httptools.HttpRequestParser | None = None  # instead of the one made already
+
+    @property
+    def parser(self) -> httptools.HttpRequestParser:
+        """uvicorn's, made when it is first asked for: hot requests never do."""
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return self._parser
+
+    @parser.setter
+    def parser(self, parser: httptools.HttpRequestParser | None) -> None:
+        self._parser = parser
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        running, self._running = self._running, None
+        super().connection_lost(exc)
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     @property
     def is_uvicorns(self) -> bool:

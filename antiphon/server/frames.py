@@ -20,8 +20,11 @@ from typing import get_args
 import msgspec
 
 from antiphon.types.events import Delta, Event, name_of
+from antiphon.types.request import CreateResponse
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+"""Beside the type: nothing on the way may keep a stream, or wait until it has gathered much."""
 DONE = b"data: [DONE]\n\n"
 OBFUSCATION_MAX = 32
 
@@ -55,7 +58,8 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
     """
     if response is None and len(group) == 1:  # a paced stream: nearly all groups
         event = group[0]
-        return _safe(_PREFIXES[type(event)] + _encode(event) + b"\n\n")
+        frame = _PREFIXES[type(event)] + _encode(event) + b"\n\n"
+        return frame if frame.isascii() else _safe(frame)
     parts: list[bytes] = []
     events = group if response is None else group[:-1]
     if len(events) > _FEW:
@@ -68,15 +72,15 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
             parts += (_PREFIXES[type(event)], _encode(event), b"\n\n")
     if response is not None:
         parts += _around(group[-1], response)
-    return _safe(b"".join(parts))
+    joined = b"".join(parts)
+    return joined if joined.isascii() else _safe(joined)
 
 
 def _safe(frames: bytes) -> bytes:
     """Without what readers that split text into lines the Unicode way would cut an event at."""
-    if not frames.isascii():
-        for separator, escape in _SEPARATORS:
-            if separator[-1] in frames:  # looking for one byte is ten times as fast as for three
-                frames = frames.replace(separator, escape)
+    for separator, escape in _SEPARATORS:
+        if separator[-1] in frames:  # looking for one byte is ten times as fast as for three
+            frames = frames.replace(separator, escape)
     return frames
 
 
@@ -86,6 +90,11 @@ def _around(event: Event, response: bytes) -> tuple[bytes, ...]:
     name = name_of(kind).encode()
     head = b'{"type":"%b","sequence_number":%d,"response":' % (name, event.sequence_number)
     return _PREFIXES[kind], head, response, b"}\n\n"
+
+
+def is_veiled(asked: CreateResponse) -> bool:
+    """Whether this request wants its stream obfuscated. Unlike OpenAI's, ours is not by default."""
+    return asked.stream_options is not None and asked.stream_options.include_obfuscation is True
 
 
 def obfuscated(group: Sequence[Event], random: Callable[[int], bytes]) -> list[Event]:

@@ -44,7 +44,7 @@ from antiphon.server import presence
 from antiphon.server.connection import HEAD_BYTES_MAX, Connection
 from antiphon.server.errors import Headers, problem_of, stopping
 from antiphon.server.exchange import LEFT_STATUS, OPENAI_VERSION, Deps
-from antiphon.server.frames import CONTENT_TYPE, DONE, frames, obfuscated
+from antiphon.server.frames import CONTENT_TYPE, DONE, HEADERS, frames, is_veiled, obfuscated
 from antiphon.server.heads import Head, Heads
 from antiphon.types.codec import decode_create
 from antiphon.types.events import Event
@@ -60,11 +60,7 @@ _END = b"\r\n\r\n"
 
 _JSON = b"application/json"
 _VERSION = b"openai-version: %b\r\n" % OPENAI_VERSION
-_STREAMED: Headers = [
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-    (b"transfer-encoding", b"chunked"),
-]
+_STREAMED: Headers = [*HEADERS, (b"transfer-encoding", b"chunked")]
 _LAST_CHUNK = b"0\r\n\r\n"
 _PING = b": keep-alive\n\n"
 
@@ -77,6 +73,7 @@ class Http(Connection):
     deps: Deps
     heads: Heads
     outbox: Outbox
+    __slots__ = ("_answer", "_gathered", "_missing_bytes", "_unread", "_used_at", "last")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -286,7 +283,9 @@ class _Answer:
 
     def refuse(self, error: Exception) -> None:
         """Before the first byte: an HTTP status. What nobody expected is the operator's."""
-        if not isinstance(error, ClientError | RemoteError):
+        if isinstance(error, ClientError | RemoteError):
+            error.__traceback__ = None  # its frames hold the request and the error: a cycle
+        else:
             self._http.deps.observe(Broke("request", error, None))
         problem = problem_of(error, self._request_id)
         self._send(problem.status, problem.body, problem.headers, problem.error.code)
@@ -376,29 +375,25 @@ class _Answer:
 class _Streamed(_Answer):
     """An answer as SSE: every group of events is one chunk in one write."""
 
-    __slots__ = ("_begun", "_paused_at", "_silent", "_timer", "_veiled")
+    __slots__ = ("_begun", "_outbox", "_paused_at", "_silent", "_timer", "_transport", "_veiled")
 
     def __init__(self, http: Http, head: Head) -> None:
         super().__init__(http, head)
-        self._begun = False
-        self._veiled = False
-        self._silent = False
+        self._outbox, self._transport = http.outbox, http.transport
+        self._begun = self._veiled = self._silent = False
         self._paused_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def create(self, asked: CreateResponse) -> None:
-        options = asked.stream_options
-        self._veiled = options is not None and options.include_obfuscation is True
+        self._veiled = is_veiled(asked)
         super().create(asked)
 
     def write(self, events: Sequence[Event]) -> None:
         data = frames(self._shown(events) if self._veiled else events)
-        if self._begun:
-            http = self._http
-            http.outbox.put(http.transport, b"%x\r\n%b\r\n" % (len(data), data))
-            self._silent = False
-        else:
-            self._chunk(data)
+        if not self._begun:
+            return self._chunk(data)
+        self._silent = False
+        self._outbox.put(self._transport, b"%x\r\n%b\r\n" % (len(data), data))
 
     def end(self, events: Sequence[Event]) -> None:
         live = self._live
@@ -436,8 +431,7 @@ class _Streamed(_Answer):
         self._silent = False
 
     def _watch(self) -> None:
-        """Look in a while whether the stream was silent, or its caller took nothing. Twice in a
-        silence that should be broken: so no chunk has to ask for the time."""
+        """Look twice in a silence that should be broken: so no chunk has to ask for the time."""
         silence = self._http.deps.settings.keepalive_seconds or presence.STALLED_AFTER_SECONDS
         self._timer = self._http.loop.call_later(silence / 2, self._look)
 

@@ -11,13 +11,11 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from antiphon.server.exchange import Exchange
-from antiphon.server.frames import CONTENT_TYPE, DONE, frames, obfuscated
+from antiphon.server.frames import CONTENT_TYPE, DONE, HEADERS, frames, obfuscated
 from antiphon.types.events import TERMINAL_EVENTS, Event
 
 REPLAY_GROUP = 256
 """Events of a replay that leave in one write."""
-
-_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
 async def stream(
@@ -32,7 +30,7 @@ async def stream(
     async with aclosing(cast(Any, groups)):
         async for group in groups:
             if not exchange.started:
-                await exchange.begin(CONTENT_TYPE, _HEADERS)
+                await exchange.begin(CONTENT_TYPE, HEADERS)
             if obfuscate:
                 group = obfuscated(group, exchange.deps.random)
             if isinstance(group[-1], TERMINAL_EVENTS):
@@ -40,7 +38,7 @@ async def stream(
             else:
                 await exchange.write(frames(group))
         if not exchange.started:
-            await exchange.begin(CONTENT_TYPE, _HEADERS)
+            await exchange.begin(CONTENT_TYPE, HEADERS)
         if not exchange.complete:
             await exchange.end(DONE)
 

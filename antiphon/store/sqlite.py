@@ -18,7 +18,7 @@ refuses to write until it is opened again (which replays what is really there).
 
 Reads use the writing connection: transactions never stay open across an ``await``, so a read
 never sees half of one, and the page cache is shared. A row can be read a moment before it is
-flushed; its id is not known outside by then.
+flushed, by who has its id from the beginning of a stream; what continues it is flushed after it.
 """
 
 from __future__ import annotations

@@ -46,11 +46,12 @@ class Gate:
     takes the events, so none is kept. ``cuts`` gets to know every delta.
     """
 
-    __slots__ = ("_cuts", "_fold", "_passed", "_read", "_state", "number")
+    __slots__ = ("_cuts", "_fold", "_last", "_passed", "_read", "_state", "number")
 
     def __init__(self, response: Response, *, read: bool = True, cuts: Cuts | None = None) -> None:
         self._cuts = cuts
         self._fold = Fold(response)
+        self._last: OpenItem | None = None  # that pieces were told of
         self._state = NEW
         self._read = read
         self._passed: list[Event] = []
@@ -84,6 +85,8 @@ class Gate:
                 raise self._illegal(kind, f"item {item.type} is {item.state}")
             if kind is not OutputItemDone:
                 self._agree(event, kind, item)
+            else:
+                self._last = None
             self._fold.apply(event)
             item.state = state
             item.flow = None
@@ -121,7 +124,9 @@ class Gate:
 
         They differ in their number and text only, so what holds for one holds for all.
         """
-        item = self._fold.open.get(index)
+        item = self._last
+        if item is None or item.index != index:
+            item = self._last = self._fold.open.get(index)
         if (
             item is None
             or item.id != item_id

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from httptools import HttpResponseParser
 
 from antiphon.backends.aiohttp_client import AiohttpTransport
 from antiphon.backends.base import Capabilities, Pump, Turn
 from antiphon.backends.chat import Chat, Target
 from antiphon.backends.chat_push import ChatPush
+from antiphon.backends.fast_http import Push
+from antiphon.backends.fast_reply import Answer
 from antiphon.backends.router import WAYS_MAX, Route, Router
 from antiphon.config import ChatSettings
 from antiphon.errors import RemoteError
@@ -400,4 +404,30 @@ async def test_a_pumped_turn_closed_by_its_last_batch_keeps_its_connection() -> 
                 await asyncio.wait((pump._task,))
             assert ear.error is None and ear.over
         assert server.connections == 1
+        await chat.close()
+
+
+@pytest.mark.requirement("push:chat:no-cycles")
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_connection_that_is_over_leaves_nothing_for_the_garbage_collector(
+    packed: bool,
+) -> None:
+    async def behave(exchange: Exchange) -> None:
+        body = gzip.compress(BODY) if packed else BODY
+        fields = ["Content-Encoding: gzip"] if packed else []
+        await exchange.answer(body, "200 OK", STREAM, "Connection: close", *fields)
+
+    async with serving(behave) as server:
+        chat = Chat(ChatSettings(url=f"{server.url}/v1"))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                assert text_of(await said(pushed(chat, asked()))) == "Grüße, you"
+            for _ in range(20):
+                await asyncio.sleep(0)
+            kinds = (HttpResponseParser, Push, Answer, ChatPush)
+            assert [one for one in gc.get_objects() if isinstance(one, kinds)] == []
+        finally:
+            gc.enable()
         await chat.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -228,6 +229,24 @@ async def test_a_time_out_runs_again_after_resume(http: FastHttp) -> None:
     assert log.error is not None and log.error.code == "upstream_timeout"
 
 
+@pytest.mark.requirement("transport:timeout:idle")
+async def test_an_answer_may_take_longer_than_a_silence_in_it(http: FastHttp) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        for _ in range(8):
+            await exchange.write(b"x")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+        await asyncio.Event().wait()
+
+    async with serving(behave) as server:
+        log = Log()
+        http.begin(to(server.url), b"{}", log, Timeouts(idle_seconds=0.4))
+        assert (await ended(log))[-1] == "broke"
+    assert len(log.body) == 8, "0.8 s of it, and then a silence"
+    assert log.error is not None and log.error.code == "upstream_timeout"
+
+
 @pytest.mark.requirement("push:leave:reuse")
 @pytest.mark.parametrize("comes", [True, False])
 async def test_a_call_that_was_left_keeps_its_connection_if_the_message_ends(
@@ -339,3 +358,19 @@ async def test_a_receiver_that_raises_at_the_end_of_the_connection_is_told_too(
         await log.hears("broke")
     assert log.words == ["head", "data", "done", "broke"] and not http.open
     assert isinstance(heard[0]["exception"], KeyError)
+
+
+@pytest.mark.requirement("push:connect:close")
+async def test_a_call_closed_in_the_moment_of_its_connection_leaves_none_open(
+    http: FastHttp,
+) -> None:
+    async with serving(fine) as server, asyncio.timeout(PATIENCE):
+        for _ in range(20):
+            log = Log()
+            call = http.begin(to(server.url), b"{}", log)
+            for _ in iter(lambda: bool(http.open), True):
+                await asyncio.sleep(0)
+            call.close()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert log.words == [] and not http.open

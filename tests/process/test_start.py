@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -144,3 +146,23 @@ def test_an_idle_server_takes_less_than_100_megabytes(tmp_path: Path) -> None:
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         assert int(resident.split()[1]) < 100_000
+
+
+@pytest.mark.requirement("process:memory:kept")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's own business")
+def test_memory_of_a_large_body_is_used_again_by_the_next(tmp_path: Path) -> None:
+    text = "word " * 1_000_000
+    with Server(tmp_path) as server:
+        for _ in range(3):
+            server.create("long-5", text, store=False)
+        before = _page_faults(server.process.pid)
+        for _ in range(5):
+            server.create("long-5", text, store=False)
+        faults = _page_faults(server.process.pid) - before
+        pages_of_one = len(text) // os.sysconf("SC_PAGESIZE")
+        assert faults < pages_of_one  # it would be several times as many for each
+
+
+def _page_faults(pid: int) -> int:
+    """Pages the process was given so far."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])

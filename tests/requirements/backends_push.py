@@ -42,6 +42,9 @@ REQUIREMENTS = {
         "perf.md §Design decisions 1",
         "A turn that is waited for and closed by its last batch leaves its connection usable.",
     ),
+    "push:chat:no-cycles": Requirement(
+        "ours", "What a call needed is freed when it is over, without the garbage collector."
+    ),
     "push:chat:cut": Requirement(
         "house.md §7 row 5", "Where the network cuts an answer does not change what is pushed."
     ),

@@ -92,6 +92,9 @@ REQUIREMENTS = {
     "process:memory:idle": Requirement(
         source="stack.md §0", behaviour="An idle server takes less than 100 MB."
     ),
+    "process:memory:kept": Requirement(
+        source="issue 3", behaviour="Memory of large bodies is used again, not asked for again."
+    ),
     "process:shutdown:in_flight_finishes": Requirement(
         source="issue 2 §1",
         behaviour="After SIGTERM nobody is accepted, streams under way finish, exit code 0.",

@@ -140,6 +140,9 @@ REQUIREMENTS = {
     "runs:faults:late-first-batch": Requirement(
         _ISSUE, "A model call that fails before the first event is closed."
     ),
+    "runs:faults:silent": Requirement(
+        "api-surface §7.3", "A model call that says nothing more ends when its time is up."
+    ),
     "runs:faults:contract": Requirement(
         "api-surface §22.9", "A backend that ends without finishing fails the response."
     ),

@@ -28,6 +28,9 @@ REQUIREMENTS = {
     "runs:memory:bounded": Requirement(
         "issue §6", "Memory is bounded in bytes; what rested longest is read from the store again."
     ),
+    "runs:memory:beginnings": Requirement(
+        _ISSUE, "Responses nobody has continued yet drive no remembered conversation out."
+    ),
     "runs:memory:cost": Requirement(
         _ISSUE, "Resolving a turn of a remembered conversation looks at its new items only."
     ),

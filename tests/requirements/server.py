@@ -234,6 +234,15 @@ REQUIREMENTS = {
         source="RFC 9112 §9.5",
         behaviour="An idle connection is closed after its time, a busy one never.",
     ),
+    "outbox:order": Requirement(
+        "issue (speed)", "What is written in one turn of the loop leaves at its end, in order."
+    ),
+    "outbox:refused": Requirement(
+        "ours", "A transport that refuses a write keeps no other from being written to."
+    ),
+    "http:hot:no-cycles": Requirement(
+        "ours", "What a request needed is freed when it is over, without the garbage collector."
+    ),
     "http:hot:stopping": Requirement(
         source="RFC 9112 §9.6",
         behaviour="A server that stops finishes answers under way and begins no other.",

@@ -13,7 +13,8 @@ from antiphon.config import RunSettings
 from antiphon.ids import Ids
 from antiphon.observe import Broke, Observation
 from antiphon.runs import stored
-from antiphon.runs.driver import Live, Runs
+from antiphon.runs.driver import Runs
+from antiphon.runs.listener import Listener
 from antiphon.store.sqlite import SqliteStore
 from antiphon.types.codec import decode_create
 from antiphon.types.events import Event
@@ -42,7 +43,7 @@ class Rig:
         if isinstance(observation, Broke) and observation.where == "run":
             raise observation.error
 
-    async def start(self, model: str = "echo", project: str = PROJECT, **body: Any) -> Live:
+    async def start(self, model: str = "echo", project: str = PROJECT, **body: Any) -> Listener:
         asked = {"model": f"scripted/{model}", "input": "hello big world", **body}
         return await self.runs.create(decode_create(msgspec.json.encode(asked)), project=project)
 

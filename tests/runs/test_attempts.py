@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -204,6 +205,31 @@ async def test_a_model_call_that_began_too_late_is_closed(stream: bool) -> None:
             await r.start(stream=stream, store=False)
         assert failure.value.status == 504
         assert model.open_calls == 0
+
+
+class Silence(Recital):
+    """Says something, or nothing, and then no more for ever."""
+
+    async def stream(self, turn: Turn) -> AsyncIterator[Sequence[Delta]]:
+        async for batch in super().stream(turn):
+            yield batch
+            await asyncio.Event().wait()
+
+
+@pytest.mark.requirement("runs:faults:silent")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_call_that_falls_silent_ends_when_its_time_is_up(stream: bool) -> None:
+    model = Silence([[Text("One")]])
+
+    def recite(r: Rig) -> None:
+        r.runs.backend = model
+
+    async with rig(recite, turn_seconds_max=0.05) as r, asyncio.timeout(5):
+        made = await (await r.start(stream=stream)).finish()
+        assert made.status == "failed" and text_of(made) == "One"
+        assert (await r.retrieve(made.id))["error"]["message"].startswith("The model backend took")
+        await asyncio.sleep(0)
+        assert model.open_calls == 0 and not r.runs.live
 
 
 class Learner(Recital):

@@ -7,14 +7,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from antiphon.backends.base import Call, Sink, Turn
+from antiphon.backends.scripted import Scripted
 from antiphon.errors import ClientError, RemoteError
+from antiphon.runs.listener import Listener
 from antiphon.store.sqlite import SqliteStore
 from antiphon.stream.fold import fold
-from antiphon.types.codec import encode
+from antiphon.types.codec import decode_create, encode
 from antiphon.types.events import Completed, Event, Failed, Incomplete, Lifecycle
-from tests.runs.rig import Rig, rig
+from tests.runs.rig import PROJECT, Rig, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +54,38 @@ async def test_an_upstream_cut_after_any_batch_fails_the_response(after: int) ->
 async def test_a_backend_that_just_ends_fails_the_response() -> None:
     async with rig() as r:
         assert settled(await r.stream("no-finish")) == "failed"
+
+
+class Refusing(Scripted):
+    """A backend that fails before it has begun."""
+
+    def begin(self, turn: Turn, sink: Sink) -> Call | None:
+        raise KeyError("a bug")
+
+
+@pytest.mark.requirement("runs:faults:contract")
+async def test_a_backend_that_cannot_begin_leaves_nothing_behind() -> None:
+    async with rig() as r:
+        r.runs.backend = Refusing()
+        with pytest.raises(KeyError):
+            await r.start("hello")
+        assert not r.runs.live and r.seen == []
+
+
+@pytest.mark.requirement("runs:faults:contract")
+@pytest.mark.parametrize("error", [RemoteError("late"), KeyError("late")])
+async def test_a_call_that_breaks_after_the_end_is_not_heard(error: Exception) -> None:
+    async with rig() as r:
+        body = msgspec.json.encode({"model": "scripted/hello", "input": "hi", "stream": True})
+        context = await r.runs.resolve(decode_create(body), PROJECT, "openai")
+        listener = Listener()
+        live = r.runs.start(context, listener)
+        listener.hear(live)
+        events = [event async for group in listener.groups() for event in group]
+        told = list(r.seen)
+        live.broke(error)
+        assert settled(events) == "completed" and r.seen == told
+        assert (await r.retrieve(live.response.id))["status"] == "completed"
 
 
 @pytest.mark.requirement("runs:faults:reader-leaves")

@@ -391,6 +391,25 @@ async def test_memory_of_one_project_is_none_of_anothers() -> None:
 
 
 @pytest.mark.requirement("runs:memory:bounded")
+async def test_what_is_read_before_it_is_kept_counts_once() -> None:
+    async with remembered() as chains:
+        for first in (True, False):
+            parent = None if first else await chains.turn(input="hello")
+            body = {"input": "go on", "previous_response_id": parent}
+            context = await chains.resolved(chains.memory, **body)
+            row_id = await chains.ended(context, [answer("yes")])
+            alone = chains.memory.size_bytes
+            said = Said()
+            for array in await chains.store.context(PROJECT, row_id) or ():
+                said.read(array)
+            chains.memory.learn(PROJECT, row_id, said, chains.memory.forgotten)
+            chains.memory.keep(context, chains.rows[-1])
+            assert chains.memory.size_bytes == alone
+            chains.memory.forget(PROJECT, row_id)
+            assert chains.memory.size_bytes == 0
+
+
+@pytest.mark.requirement("runs:memory:bounded")
 async def test_what_rested_longest_goes_first() -> None:
     async with remembered() as chains:
         await chains.turn([answer("a" * 1_000)], input="measure")
@@ -407,6 +426,23 @@ async def test_what_rested_longest_goes_first() -> None:
         await chains.resolved(chains.memory, input="?", previous_response_id=said[1])
         assert chains.store.reads == 1
         assert chains.memory.size_bytes <= 4 * one
+
+
+@pytest.mark.requirement("runs:memory:beginnings")
+async def test_first_turns_do_not_drive_out_a_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.runs.memory.BEGINNINGS_MAX", 3)
+    async with remembered() as chains:
+        root = await chains.turn([answer("a")], input="hello")
+        goes_on = await chains.turn([answer("b")], input="more", previous_response_id=root)
+        alone = [await chains.turn([answer("c")], input="only once") for _ in range(5)]
+        assert len(chains.memory) == 4
+        size = chains.memory.size_bytes
+        found = [chains.memory.peek(PROJECT, one) is not None for one in [goes_on, *alone]]
+        assert found == [True, False, False, True, True, True]
+        assert chains.memory.size_bytes == size
+        for one in [goes_on, *alone]:
+            await chains.delete(one)
+        assert (len(chains.memory), chains.memory.size_bytes) == (0, 0)
 
 
 @pytest.mark.requirement("runs:memory:cost")

@@ -12,7 +12,7 @@ import pytest
 
 from antiphon.app import App, running
 from antiphon.config import ChatSettings, Config, ServerSettings, StoreSettings
-from antiphon.observe import ResponseFinished
+from antiphon.observe import Broke, ResponseFinished
 from antiphon.process import _uvicorn_config
 from antiphon.server import presence
 from tests.server.asgi_client import PATIENCE_SECONDS, events_of
@@ -168,6 +168,21 @@ async def test_what_was_sent_ahead_by_a_caller_who_left_is_not_done(
     assert site.tap.asked == 1 and site.ended() == []
 
 
+@pytest.mark.requirement("http:hot:leaving")
+@pytest.mark.parametrize("model", ["silent", "held"])
+async def test_leaving_the_application_with_more_sent_ahead_closes_the_call(
+    site: Site, line: Connection, model: str
+) -> None:
+    body = {"model": model, "input": "Hi.", "stream": True}
+    line.say(post(body, path="/v1/responses?x=1") + get("/v1/models"))
+    await patiently(site.tap.begun)
+    line.writer.transport.abort()
+    await patiently(site.tap.left)
+    await site.told.until(lambda requests: bool(requests))
+    assert [told.status for told in site.told.requests] == [499]
+    assert not any(isinstance(told, Broke) for told in site.told)
+
+
 # Reading slowly
 
 
@@ -187,6 +202,21 @@ async def test_a_slow_reader_stops_the_upstream_and_gets_everything(
     answer = await line.answer()
     assert answer.body.count(b"event: response.output_text.delta\n") == FLOOD_DELTAS
     assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert (await line.ask(asking("prompt", stream=False))).status == 200
+
+
+@pytest.mark.requirement("http:hot:back-pressure")
+async def test_a_slow_reader_of_an_answer_that_is_not_hot_gets_everything(
+    site: Site, line: Connection
+) -> None:
+    line.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    body = {"model": "flood", "input": "Hi.", "stream": True, "store": False}
+    line.say(post(body, path="/v1/responses?"))
+    await patiently(site.tap.begun)
+    assert await site.tap.still() < SMALL_BYTES < FLOOD_BYTES // 2
+    line.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    answer = await line.answer()
+    assert answer.body.count(b"event: response.output_text.delta\n") == FLOOD_DELTAS
     assert (await line.ask(asking("prompt", stream=False))).status == 200
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import random
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from antiphon.backends.router import Route, Router
+from antiphon.backends.scripted import Scripted
+from antiphon.ids import ItemIds
+from antiphon.runs.context import Context
+from antiphon.runs.driver import Live
 from tests.server.asgi_client import AsgiClient
-from tests.server.conftest import House, over_socket
+from tests.server.conftest import House, opened, over_socket
 from tests.server.lines import HELLO, STREAM, Same, get, post, request, same
-from tests.server.socket_client import Connection
+from tests.server.socket_client import Connection, Front, configured
 
 pytestmark = [pytest.mark.anyio, over_socket, pytest.mark.usefixtures("quiet")]
 
@@ -134,3 +141,36 @@ async def test_any_requests_cut_anywhere_are_answered_as_the_application_answers
     assert house.deps.under_way.count == 0
     counted = [type(told).__name__ for told in house.observed].count("RequestFinished")
     assert counted == 1 + 2 * len(expected)
+
+
+# Nothing stays behind
+
+
+@pytest.fixture
+async def routed(road: str) -> AsyncIterator[Connection]:
+    """A connection to a server whose backend has its own ideas about failures."""
+    router = Router([Route(name="scripted", backend=Scripted(), retries=0)])
+    async for house in opened(router, {}, road):
+        connection = await Front(configured(house.app, house.deps)).connect()
+        yield connection
+        await connection.close()
+
+
+@pytest.mark.requirement("http:hot:no-cycles")
+@pytest.mark.parametrize("model", ["hello", "error-429", "error-after-3", "none"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_that_is_over_leaves_nothing_for_the_garbage_collector(
+    routed: Connection, model: str, stream: bool
+) -> None:
+    asked = post({"model": f"scripted/{model}", "input": "Hi.", "stream": stream, "store": False})
+    await routed.ask(asked)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await routed.ask(asked)
+        await turns()
+        kept = [one for one in gc.get_objects() if isinstance(one, Live | Context | ItemIds)]
+        assert kept == []
+    finally:
+        gc.enable()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -136,6 +138,31 @@ def test_pieces_pass_only_where_such_a_delta_may(batches: list[list[Delta]], sto
                     assert gate.number == before and gate.take() == []
                 with pytest.raises(LocalProtocolError):
                     gate.pieces(kind, item_id + "0", index, part, ["x"])
+
+
+@pytest.mark.requirement("stream:steps:refused")
+@given(turns())
+@settings(max_examples=80, deadline=None)
+def test_where_pieces_passed_they_do_no_more_once_it_is_closed(batches: list[list[Delta]]) -> None:
+    _, events, _, _ = composed(batches, cut=False)
+    gate = Gate(response())
+    passed: list[tuple[Any, str, int, int]] = []
+    event: Any
+    for event in events:
+        if type(event) in PIECES and not getattr(event, "logprobs", None):
+            part = getattr(event, "content_index", 0)
+            kind, item_id, index = type(event), event.item_id, event.output_index
+            gate.pieces(kind, item_id, index, part, [event.delta])
+            passed.append((kind, item_id, index, part))
+            continue
+        gate.emit(event)
+        if type(event).__name__.endswith("Done"):
+            number = gate.number
+            for kind, item_id, index, part in passed:
+                with pytest.raises(LocalProtocolError):
+                    gate.pieces(kind, item_id, index, part, ["x"])
+            assert gate.number == number
+    assert [event.sequence_number for event in gate.take()] == list(range(len(events)))
 
 
 def _call_of(kind: type[Event]) -> str:

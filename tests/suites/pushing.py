@@ -47,8 +47,9 @@ class Ear:
         self.over = bool(deltas) and isinstance(deltas[-1], Finish)
         self.news.set()
 
-    def broke(self, error: RemoteError) -> None:
+    def broke(self, error: Exception) -> None:
         self._check(f"broke: {error!r}")
+        assert isinstance(error, RemoteError), "these backends fail as they say"
         self.error = error
         self.over = True
         self.news.set()

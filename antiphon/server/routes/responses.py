@@ -6,10 +6,10 @@ from antiphon.errors import ClientError
 from antiphon.runs import stored
 from antiphon.server import sse
 from antiphon.server.exchange import Exchange
+from antiphon.server.frames import is_veiled
 from antiphon.server.query import PAGE_DEFAULT, PAGE_MAX, Query
 from antiphon.store.base import Responses
 from antiphon.types.codec import decode_count, decode_create, encode
-from antiphon.types.request import CreateResponse
 from antiphon.types.resources import InputTokens
 
 _NEVER_READ = 1_000_000_000
@@ -31,13 +31,9 @@ async def create(exchange: Exchange) -> None:
         exchange.response_id = live.response.id
         exchange.downgrades = live.downgrades
         if asked.stream:
-            await sse.stream(exchange, live.groups(), obfuscate=_veiled(asked))
+            await sse.stream(exchange, live.groups(), obfuscate=is_veiled(asked))
         else:
             await exchange.answer(encode(await live.finish()))
-
-
-def _veiled(asked: CreateResponse) -> bool:
-    return asked.stream_options is not None and asked.stream_options.include_obfuscation is True
 
 
 async def count(exchange: Exchange) -> None:
