@@ -149,24 +149,42 @@ def run_rounds(
     requests = {(s.name, w.name): request_for(s, w) for w in workloads for s in subjects}
     samples: Samples = {w.name: [] for w in workloads}
     for turn in range(rounds):
-        order = subjects if turn % 2 == 0 else subjects[::-1]
         for workload in workloads:
             if turn >= workload.rounds_max:
                 continue
             print(f"  round {turn + 1}/{rounds}  {workload.name}", file=sys.stderr)
-            taken: dict[str, Sample] = {}
-            for subject in order:
-                request = requests[subject.name, workload.name]
-                if request is None or (
-                    subject.name == "direct" != reference and not workload.direct
-                ):
-                    continue
-                if isinstance(request, str):
-                    taken[subject.name] = nothing(request)
-                    continue
-                if turn == 0 and not workload.paced:
-                    measure(rig, subject, workload, request, plan.warm_seconds)
-                seconds = max(plan.seconds, workload.seconds_min, subject.seconds_min)
-                taken[subject.name] = measure(rig, subject, workload, request, seconds)
-            samples[workload.name].append(taken)
+            for _ in range(workload.times):
+                taken = samples[workload.name]
+                order = subjects if len(taken) % 2 == 0 else subjects[::-1]
+                warm = not taken
+                found = one_round(
+                    rig, order, workload, requests, plan, reference=reference, warm=warm
+                )
+                taken.append(found)
     return samples
+
+
+def one_round(
+    rig: Rig,
+    order: list[Subject],
+    workload: Workload,
+    requests: dict[tuple[str, str], Request | str | None],
+    plan: Plan,
+    *,
+    reference: str,
+    warm: bool,
+) -> dict[str, Sample]:
+    """Each subject once, in this order. `warm`: ask each for a moment first."""
+    taken: dict[str, Sample] = {}
+    for subject in order:
+        request = requests[subject.name, workload.name]
+        if request is None or (subject.name == "direct" != reference and not workload.direct):
+            continue
+        if isinstance(request, str):
+            taken[subject.name] = nothing(request)
+            continue
+        if warm and not workload.paced:
+            measure(rig, subject, workload, request, plan.warm_seconds)
+        seconds = max(plan.seconds, workload.seconds_min, subject.seconds_min)
+        taken[subject.name] = measure(rig, subject, workload, request, seconds)
+    return taken

@@ -16,6 +16,7 @@ class Workload:
     input_bytes: about so much text is asked, as 50 messages; 0 for one short question.
     traced: each request has a header of its own (traceparent).
     rivals: also put to other projects' servers.
+    times: how often in every round; what goals depend on most is asked most.
     seconds_min, rounds_max: instead of the plan's, where that would be too few or too many.
     """
 
@@ -30,6 +31,7 @@ class Workload:
     traced: bool = False
     rivals: bool = False
     full_only: bool = False
+    times: int = 1
     seconds_min: float = 0.0
     rounds_max: int = 99
 
@@ -87,7 +89,7 @@ def burst(chunks: int, connections: int, **more: object) -> Workload:
 WORKLOADS = [
     Workload("json-1", "mock", 1, direct=True, rivals=True),
     Workload("json-16", "mock", 16),
-    Workload("json-64", "mock", 64, rivals=True),
+    Workload("json-64", "mock", 64, rivals=True, times=3),
     Workload("json-traced-64", "mock", 64, traced=True),
     Workload("json-delay-500", "mock-delay-100", 500, seconds_min=1.5),
     Workload("get-stored-16", "mock", 16, get_stored=True, rivals=True),
