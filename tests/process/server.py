@@ -107,10 +107,10 @@ class Server:
         """A response being streamed."""
         body = {"model": f"scripted/{model}", "input": text, "stream": True}
         connection = self._connection()
-        connection.request("POST", "/v1/responses", _encoded(body), self._headers(None))
-        reply = connection.getresponse()
-        assert reply.status == 200, reply.read()
         try:
+            connection.request("POST", "/v1/responses", _encoded(body), self._headers(None))
+            reply = connection.getresponse()
+            assert reply.status == 200, reply.read()
             yield Stream(reply)
         finally:
             connection.close()
