@@ -122,7 +122,10 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     ] = 4_096
     keepalive_seconds: Annotated[
         _Seconds,
-        Meta(description="Silence in a stream after which a comment line keeps it open; 0: never."),
+        Meta(
+            description="Longest silence in a stream: at the latest then a comment line keeps it "
+            "open; 0: never."
+        ),
     ] = 15.0
     idle_seconds: Annotated[
         _Seconds, Meta(description="How long an unused connection is kept for the next request.")
@@ -292,7 +295,8 @@ class ChatSettings(Secret, frozen=True, kw_only=True, tag_field="kind", tag="cha
         _SecondsAboveZero, Meta(description="Limit for the first byte of the answer.")
     ] = 300.0
     idle_seconds: Annotated[
-        _SecondsAboveZero, Meta(description="Longest silence inside an answer.")
+        _SecondsAboveZero,
+        Meta(description="Longest silence inside an answer; noticed at most a quarter later."),
     ] = 120.0
     retries: Annotated[
         int,
