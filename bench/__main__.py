@@ -39,7 +39,7 @@ NO_NGINX = (
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="about 5 minutes (the default)")
+    size.add_argument("--quick", action="store_true", help="about 6 minutes (the default)")
     size.add_argument(
         "--full", action="store_true", help="more rounds and workloads, about half an hour"
     )

@@ -46,13 +46,14 @@ def load_argv(
     seconds: float,
     *,
     traced: bool = False,
+    drain_seconds: float = DRAIN_SECONDS_MAX,
 ) -> list[str]:
     """The load generator's command line, but for the words special to a workload."""
     body = rig.folder / "request.json"
     body.write_bytes(request.body)
     argv = [str(rig.programs.load), "--port", str(subject.port), "--method", request.method]
     argv += ["--path", request.path, "--connections", str(connections), "--seconds", str(seconds)]
-    argv += ["--count", request.marker, "--end", request.end, "--drain", str(DRAIN_SECONDS_MAX)]
+    argv += ["--count", request.marker, "--end", request.end, "--drain", str(drain_seconds)]
     if request.body:
         argv += ["--body", str(body)]
     for number, fields in enumerate(heads(traced=traced)):
@@ -67,13 +68,16 @@ def measure(
 ) -> Sample:
     """Loads the subject for `seconds` and weighs its process tree meanwhile."""
     connections = min(workload.connections, subject.connections_max or workload.connections)
-    argv = load_argv(rig, subject, request, connections, seconds, traced=workload.traced)
+    drain = DRAIN_SECONDS_MAX + workload.answer_seconds  # for what was asked at the very end
+    argv = load_argv(
+        rig, subject, request, connections, seconds, traced=workload.traced, drain_seconds=drain
+    )
     argv += ["--stream"] if workload.stream else []
     argv += ["--stamps"] if workload.paced else []
     before = cpu_seconds(subject.pid)
     generator = rig.processes.start(argv, rig.cores.rest)
     try:
-        printed, _ = generator.communicate(timeout=seconds + DRAIN_SECONDS_MAX + 10)
+        printed, _ = generator.communicate(timeout=seconds + drain + 10)
     except subprocess.TimeoutExpired:
         printed = ""
     used = cpu_seconds(subject.pid) - before

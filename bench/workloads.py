@@ -39,6 +39,11 @@ class Workload:
     def stream(self) -> bool:
         return self.chunks > 0
 
+    @property
+    def answer_seconds(self) -> float:
+        """How long the model server takes over one answer, at least."""
+        return self.chunks * PACE_MS / 1e3 if self.paced else 0.0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -101,7 +106,7 @@ WORKLOADS = [
     burst(2000, 4),
     paced(20, 80, rivals=True),
     paced(200, 80, direct=True),
-    paced(2000, 80, full_only=True, rounds_max=2),
+    paced(2000, 80, rounds_max=1),
     paced(200, 400, full_only=True, rounds_max=4),
 ]
 MODELS = sorted({workload.model for workload in WORKLOADS} | {"mock", "mock-idle"})

@@ -13,6 +13,7 @@ import pytest
 from antiphon.backends.base import Call, Sink, Turn
 from antiphon.backends.scripted import Scripted
 from antiphon.errors import ClientError, RemoteError
+from antiphon.runs.context import at_once
 from antiphon.runs.listener import Listener
 from antiphon.store.sqlite import SqliteStore
 from antiphon.stream.fold import fold
@@ -116,16 +117,37 @@ async def test_a_reader_leaving_after_any_group_cancels_the_run(after: int) -> N
         assert not any(isinstance(event, TERMINAL) for event in replayed)
 
 
+class Witness:
+    """A reader that looks for the row of its response whenever it is told something."""
+
+    def __init__(self, r: Rig, response_id: str) -> None:
+        self.seen: list[tuple[bool, bool]] = []
+        self.over = asyncio.Event()
+        self._look = lambda: at_once(r.store.load(PROJECT, response_id)) is not None
+
+    def refuse(self, error: Exception) -> None:
+        raise error
+
+    def write(self, events: Sequence[Event]) -> None:
+        ends = any(isinstance(event, TERMINAL) for event in events)
+        self.seen.append((ends, self._look()))
+
+    def end(self, events: Sequence[Event]) -> None:
+        self.write(events)
+        self.over.set()
+
+
 @pytest.mark.requirement("runs:order:stored-before-terminal")
 async def test_the_row_is_there_before_the_terminal_event_leaves() -> None:
     async with rig() as r:
-        live = await r.start("long-5", stream=True)
-        async for group in live.groups():
-            row = await r.store.load("proj_a", live.response.id)
-            if any(isinstance(event, TERMINAL) for event in group):
-                assert row is not None and row.status == "completed"
-            else:
-                assert row is None or row.status == "completed"  # never half a response
+        body = encode({"model": "scripted/long-5", "input": "hello", "stream": True})
+        context = await r.runs.resolve(decode_create(body), PROJECT, "openai")
+        witness = Witness(r, context.response.id)
+        r.runs.start(context, witness)
+        await asyncio.wait_for(witness.over.wait(), 5)
+        assert len(witness.seen) > 4
+        for ended, stored in witness.seen:
+            assert stored is ended
 
 
 @pytest.mark.requirement("runs:faults:store")
