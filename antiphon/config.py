@@ -10,21 +10,32 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import math
-import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from antiphon.config_base import (
+    SECRET,
+    Seconds,
+    SecondsAboveZero,
+    Secret,
+    Section,
+    Word,
+)
+from antiphon.config_state import (
+    BackgroundSettings,
+    BusSettings,
+    CompactionSettings,
+    EncryptionSettings,
+    ProjectSettings,
+    WebhookSettings,
+    WebSocketSettings,
+)
 
 DEMO_MODEL = "demo-antiphon"
-SECRET = {"secret": True}
-
-_Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-_SecondsAboveZero = Annotated[float, Meta(gt=0, le=86_400)]
-_Word = Annotated[str, Meta(min_length=1)]
 _Tokens = Annotated[int, Meta(ge=64)]
 _Threads = Annotated[int, Meta(ge=1, le=1_024)]
 
@@ -46,57 +57,6 @@ Profile = Literal[
     "sglang",
     "vllm",
 ]
-
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-
-
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every section: frozen, named arguments only, no unknown keys."""
-
-
-class Secret(Section, frozen=True, kw_only=True):
-    """A section that may hold a secret: in place, in an environment variable, or in a file."""
-
-    key: Annotated[
-        str | None,
-        Meta(description="The key itself; better named by `key_env`.", extra=SECRET),
-    ] = None
-    key_env: Annotated[
-        str | None, Meta(description="Name of the environment variable that holds the key.")
-    ] = None
-    key_file: Annotated[
-        str | None, Meta(description="File that holds the key; surrounding blanks are dropped.")
-    ] = None
-
-    def __post_init__(self) -> None:
-        given = [value for value in (self.key, self.key_env, self.key_file) if value is not None]
-        if len(given) > 1:
-            raise ValueError("only one of key, key_env and key_file may be set")
-        if "" in given:
-            raise ValueError("key, key_env and key_file must not be empty")
-        if self.key_env is not None and not _ENVIRONMENT_NAME.match(self.key_env):
-            raise ValueError("key_env takes the name of an environment variable, not the key")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(…)"  # a key must not reach a log through a traceback
-
-    def secret(self) -> str | None:
-        """The key, read now; None if none is set. Raises ``ValueError`` if it cannot be read."""
-        if self.key_env is not None:
-            value = os.environ.get(self.key_env, "")
-            if not value:
-                raise ValueError(f"the environment variable {self.key_env} is not set")
-            return value
-        if self.key_file is not None:
-            try:
-                value = Path(self.key_file).expanduser().read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-                raise ValueError(f"cannot read the key file {self.key_file}: {why}") from None
-            if not value:
-                raise ValueError(f"the key file {self.key_file} is empty")
-            return value
-        return self.key
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
@@ -121,17 +81,17 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         ),
     ] = 4_096
     keepalive_seconds: Annotated[
-        _Seconds,
+        Seconds,
         Meta(
             description="Longest silence in a stream: at the latest then a comment line keeps it "
             "open; 0: never."
         ),
     ] = 15.0
     idle_seconds: Annotated[
-        _Seconds, Meta(description="How long an unused connection is kept for the next request.")
+        Seconds, Meta(description="How long an unused connection is kept for the next request.")
     ] = 75.0
     shutdown_seconds: Annotated[
-        _Seconds,
+        Seconds,
         Meta(description="On SIGTERM, how long answers under way may take before being cancelled."),
     ] = 20.0
     access_log: Annotated[
@@ -173,8 +133,16 @@ class KeySettings(Secret, frozen=True, kw_only=True):
 class StoreSettings(Section, frozen=True, kw_only=True):
     """Where responses are kept, and for how long."""
 
+    url: Annotated[
+        str | None,
+        Meta(
+            description="`postgresql://…`: keep everything in PostgreSQL, replicas share it; "
+            "unset: an SQLite file in the data directory.",
+            extra=SECRET,
+        ),
+    ] = None
     data: Annotated[
-        _Word | None,
+        Word | None,
         Meta(
             description="Data directory; unset: the platform's user-data directory for antiphon.",
         ),
@@ -192,7 +160,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         Meta(ge=0, le=36_500, description="Days a stored response lives; 0 keeps it for ever."),
     ] = 30.0
     sweep_seconds: Annotated[
-        _SecondsAboveZero,
+        SecondsAboveZero,
         Meta(description="Pause between two looks for expired responses."),
     ] = 60.0
 
@@ -218,7 +186,7 @@ class RunSettings(Section, frozen=True, kw_only=True):
     """How a response is made."""
 
     first_event_wait_seconds: Annotated[
-        _Seconds,
+        Seconds,
         Meta(
             description="How long a stream waits for the model before it starts, so that an early "
             "failure is an HTTP status and not an event."
@@ -234,7 +202,7 @@ class RunSettings(Section, frozen=True, kw_only=True):
         ),
     ] = 3
     turn_seconds_max: Annotated[
-        _SecondsAboveZero, Meta(description="Longest model call; then the response fails.")
+        SecondsAboveZero, Meta(description="Longest model call; then the response fails.")
     ] = 600.0
     context_items_max: Annotated[
         int, Meta(ge=1, description="Items one response may have before it, history included.")
@@ -289,13 +257,13 @@ class ChatSettings(Secret, frozen=True, kw_only=True, tag_field="kind", tag="cha
         dict[str, str], Meta(description="Headers to add to every request.", extra=SECRET)
     ] = {}
     connect_seconds: Annotated[
-        _SecondsAboveZero, Meta(description="Limit for opening a connection.")
+        SecondsAboveZero, Meta(description="Limit for opening a connection.")
     ] = 10.0
     first_byte_seconds: Annotated[
-        _SecondsAboveZero, Meta(description="Limit for the first byte of the answer.")
+        SecondsAboveZero, Meta(description="Limit for the first byte of the answer.")
     ] = 300.0
     idle_seconds: Annotated[
-        _SecondsAboveZero,
+        SecondsAboveZero,
         Meta(description="Longest silence inside an answer; noticed at most a quarter later."),
     ] = 120.0
     retries: Annotated[
@@ -314,11 +282,11 @@ class LlamaCppSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag
     """A GGUF model in a child process of this server; without a path, the demo model."""
 
     path: Annotated[
-        _Word | None,
+        Word | None,
         Meta(description="GGUF file; unset: `demo-antiphon`, which is in the box."),
     ] = None
     name: Annotated[
-        _Word | None,
+        Word | None,
         Meta(description="Model name callers use; unset: the file's name."),
     ] = None
     context_tokens: Annotated[
@@ -386,6 +354,13 @@ class Config(Section, frozen=True, kw_only=True):
     runs: RunSettings = RunSettings()
     backends: tuple[BackendSettings, ...] = (LlamaCppSettings(),)
     azure: AzureSettings = AzureSettings()
+    projects: tuple[ProjectSettings, ...] = ()
+    background: BackgroundSettings = BackgroundSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
+    compaction: CompactionSettings = CompactionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
+    bus: BusSettings = BusSettings()
     log: LogSettings = LogSettings()
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, inspect
 
-from antiphon.config import Config, LlamaCppSettings, Secret, projects
+from antiphon.config import Config, LlamaCppSettings, projects
+from antiphon.config_base import Secret
 
 ENVIRONMENT_PREFIX = "ANTIPHON__"
 ENVIRONMENT_FILE = "ANTIPHON_CONFIG"

@@ -15,6 +15,7 @@ from msgspec import NODEFAULT, Struct, inspect
 from antiphon.cli import main as command
 from antiphon.config import BackendSettings, Config, KeySettings
 from antiphon.config_sources import described, unwrapped
+from antiphon.config_state import ProjectSettings
 from antiphon.telemetry.metrics import Counter, Histogram, Metrics
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -98,6 +99,8 @@ def _config() -> str:
     for field in _struct(Config).fields:
         if field.name == "keys":
             lines += _table("[[keys]]", KeySettings)
+        elif field.name == "projects":
+            lines += _table("[[projects]]", ProjectSettings)
         elif field.name == "backends":
             for kind in BackendSettings.__args__:
                 tag = kind.__struct_config__.tag

@@ -27,7 +27,7 @@ LAYERS = (
     ("errors", "ids", "observe", "outbox", "config"),
     ("types",),
     ("stream",),
-    ("backends", "store"),
+    ("backends", "store", "bus", "sealing"),
     ("runs",),
     ("server", "telemetry"),
     ("app",),
@@ -36,7 +36,9 @@ LAYERS = (
 
 # Files at the top that belong to a part of another name.
 PART_OF = {
+    "config_base": "config",
     "config_sources": "config",
+    "config_state": "config",
     "config_text": "config",
     "banner": "cli",
     "doctor": "cli",
@@ -50,6 +52,13 @@ PORTS = {
     "antiphon.backends.base",
     "antiphon.backends.estimate",  # counts tokens where no backend does; knows no backend
     "antiphon.store.base",
+    "antiphon.store.work",  # no database: the works the nouns below are made of
+    "antiphon.store.completions",
+    "antiphon.store.conversations",
+    "antiphon.store.idempotency",
+    "antiphon.store.runs",
+    "antiphon.store.webhooks",
+    "antiphon.bus.base",
 }
 
 FUNCTION_LINES_MAX = 70
@@ -62,20 +71,24 @@ BROAD = {
     ("antiphon/server/hot.py", "_create"): "round a request",
     ("antiphon/server/hot.py", "_wait_and_start"): "round a request that had to wait",
     ("antiphon/server/hot.py", "_retrieve"): "round a request",
-    ("antiphon/runs/driver.py", "take"): "round a run",
+    ("antiphon/runs/live.py", "take"): "round a run",
     ("antiphon/backends/base.py", "_run"): "round a run's model call",
 }
 
 # Imported on first use, because they cost time or memory nobody should pay at the start.
 LAZY = {
     "aiohttp",
+    "asyncpg",
+    "cryptography",
     "jsonschema",
     "llguidance",
+    "nats",
     "openai",
     "prometheus_client",
     "pydantic",
     "pypdfium2",
     "structlog",
+    "websockets",
     "xllamacpp",
 }
 

@@ -27,7 +27,8 @@ from antiphon.runs.echo import Flavour, skeleton, verbosity
 from antiphon.runs.memory import Memory
 from antiphon.runs.said import Said
 from antiphon.runs.wishes import Wishes, cannot, wishes_of
-from antiphon.store.base import Store
+from antiphon.store.base import Store, StoredResponse
+from antiphon.store.work import Begin
 from antiphon.types.codec import FIELD_OF_PARTS, WHOLE_PARTS, encode
 from antiphon.types.content import InputFile, InputImage, InputText
 from antiphon.types.items import Item, Message, Opaque
@@ -39,6 +40,8 @@ _CONTROL_ITEMS = frozenset(
 )
 """Items that change what happens next; ignoring one would be lying."""
 _T = TypeVar("_T")
+
+Ending = Callable[[StoredResponse], Sequence[Begin[object]]]
 
 NOTHING_SAID = Said()
 """Never added to: a turn without a parent adds to none."""
@@ -54,6 +57,9 @@ class Context(Struct, kw_only=True):
     honoured. ``demands`` hold for a backend that is ``able`` to do what it said; ``demands_on``
     says what they are if a call taught otherwise. ``said``: what it continues, if anything, of
     which the first ``past`` items are meant (another turn may have added more).
+
+    ``also``: what else is written when the response ends, in the same transaction as its row: each
+    is shown the row (with its status; also where none is stored) and gives works.
     """
 
     project: str
@@ -71,6 +77,7 @@ class Context(Struct, kw_only=True):
     downgrades: list[str]
     said: Said | None = None
     past: int = 0
+    also: Sequence[Ending] = ()
 
     @property
     def truncates(self) -> bool:

@@ -39,7 +39,7 @@ from antiphon.observe import Broke, RequestFinished
 from antiphon.outbox import Outbox
 from antiphon.runs import stored
 from antiphon.runs.context import Context, at_once, resolves_at_once
-from antiphon.runs.driver import Live
+from antiphon.runs.live import Live
 from antiphon.server import presence
 from antiphon.server.connection import HEAD_BYTES_MAX, Connection
 from antiphon.server.errors import Headers, problem_of, stopping

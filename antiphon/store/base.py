@@ -14,11 +14,13 @@ readable to living descendants as history only, and are erased with the last of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from antiphon.errors import RemoteError
+from antiphon.store.work import Begin
+
+T = TypeVar("T")
 
 
 class StoredResponse(Struct, kw_only=True):
@@ -51,8 +53,9 @@ class Past(Struct, frozen=True):
     output: bytes
 
 
-Settled = Callable[[RemoteError | None], None]
-"""Called once, from the loop, when a row is durable (None) or cannot be stored."""
+Settled = Callable[[Exception | None], None]
+"""Called once, from the loop, when a row is durable (None) or cannot be stored (``RemoteError``, or
+what the work that went along raised: ``Fenced``, ``ClientError``)."""
 
 
 class Responses(Protocol):
@@ -64,9 +67,16 @@ class Responses(Protocol):
 
     local: bool
 
-    def put(self, row: StoredResponse, settled: Settled) -> None:
+    def put(
+        self, row: StoredResponse | None, settled: Settled, also: Sequence[Begin[object]] = ()
+    ) -> None:
         """``save`` without waiting: queue the row, say later how it went. Never raises, and never
-        calls ``settled`` before it has returned."""
+        calls ``settled`` before it has returned.
+
+        ``also`` are works done after the row, in the same transaction: all of it is durable or
+        none. What one of them raises is what ``settled`` is told; other rows do not suffer from
+        it. ``row`` None: only the works.
+        """
 
     async def save(self, row: StoredResponse) -> None:
         """Insert; returns after the commit is on the disk. Raises ``RemoteError`` on failure.
@@ -98,7 +108,21 @@ class Responses(Protocol):
         returns how many responses expired. At most ``limit`` rows per call."""
 
 
-class Store(Responses, Protocol):
+class Database(Protocol):
+    """Where works run (``work.py``): what the nouns of the store are written on."""
+
+    local: bool
+
+    async def read(self, work: Begin[T]) -> T:
+        """Run a work that only reads. Where ``local``, this is not suspended once. Raises
+        ``RemoteError`` if the database fails, and what the work raises."""
+
+    async def change(self, work: Begin[T]) -> T:
+        """Run a work in one transaction, together with others; returns its result when it is on
+        the disk. Raises ``RemoteError``, and what the work raises (then nothing is written)."""
+
+
+class Store(Responses, Database, Protocol):
     """A database: its nouns, and its life."""
 
     async def open(self) -> None:

@@ -23,14 +23,16 @@ BATCH_BYTES_MAX = 1 << 20
 """One transaction's size: what bounds the time the loop stands still (a larger row goes alone)."""
 
 Change = Callable[[], Any]
-"""Something to do inside a transaction. What it returns (never None) is handed on once durable."""
+"""Something to do inside a transaction. What it returns is handed on once durable, unless it goes
+with a row; exceptions a work may raise are its outcome."""
 
 Write = tuple[StoredResponse | None, Change | None, Callable[[Any], None]]
-"""A row or a change, and who is told: the change's result (None for a row), or a RemoteError."""
+"""A row, a change or both, and who is told: the change's result (None with a row), or an
+exception."""
 
 Transact = Callable[[Sequence[Write]], Sequence[Any]]
-"""Commits the writes; the outcome of each, a ``RemoteError`` for one that is impossible in
-itself. Raises ``RemoteError`` if nothing was committed."""
+"""Commits the writes; the outcome of each, an exception for one that is impossible in itself.
+Raises ``RemoteError`` if nothing was committed."""
 
 
 class Commits:
@@ -53,15 +55,16 @@ class Commits:
         self._outcomes: Sequence[Any] = ()
         self._started = 0.0
 
-    def put_row(self, row: StoredResponse, settled: Callable[[Any], None]) -> None:
-        self._queued_bytes += len(row.head) + len(row.input) + len(row.output)
-        self._put((row, None, settled))
-
-    def put_change(self, change: Change, settled: Callable[[Any], None]) -> None:
-        self._put((None, change, settled))
-
-    def _put(self, write: Write) -> None:
-        self._queue.append(write)
+    def put(
+        self,
+        row: StoredResponse | None,
+        change: Change | None,
+        settled: Callable[[Any], None],
+    ) -> None:
+        """Queue a row, a change, or a row and what is changed with it."""
+        if row is not None:
+            self._queued_bytes += len(row.head) + len(row.input) + len(row.output)
+        self._queue.append((row, change, settled))
         if not self._busy:
             self._busy = True
             self._loop.call_soon(self._commit)
@@ -124,7 +127,10 @@ class Commits:
             self._file.checkpoint(self._checkpointed)
         else:
             self._next()
-        rows = outcomes.count(None)
+        rows = sum(
+            row is not None and outcome is None
+            for (row, _, _), outcome in zip(batch, outcomes, strict=True)
+        )
         try:
             if rows:
                 self._observe(StoreCommitted(rows, perf_counter() - self._started))

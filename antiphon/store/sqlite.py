@@ -25,13 +25,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from antiphon.errors import RemoteError
+from antiphon.errors import ClientError, RemoteError
 from antiphon.ids import now_ms
 from antiphon.observe import Observe, nobody
 from antiphon.store import packs, sql
@@ -40,9 +40,7 @@ from antiphon.store.commits import BATCH_BYTES_MAX, Change, Commits, Write
 from antiphon.store.packs import PACK_BYTES_MAX, block_of, completes_block, joined_arrays
 from antiphon.store.sqlite_file import DatabaseFile, DatabasePath, failed, flush, translated
 from antiphon.store.tree import Parent, Seats, segments
-
-Value = int | float | bytes | str | None
-"""What a parameter of a statement may be."""
+from antiphon.store.work import Begin, Fenced, T, Value
 
 GRACE_MS = 3_600_000
 """How long a tombstone's row stays at least: a child made from it before may still be running."""
@@ -51,6 +49,8 @@ SWEEP_ROWS_PER_COMMIT = 32
 
 # What makes one row impossible, whatever the others are.
 _ROW_ERRORS = (apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
+_REFUSALS = (Fenced, ClientError, RemoteError)
+"""What a work says itself; it concerns nobody else in the batch."""
 
 _render = sql.SQLITE.render
 _SAVE_RESPONSE = _render(sql.SAVE_RESPONSE)
@@ -129,12 +129,14 @@ class SqliteStore:
 
     # --- responses ---
 
-    def put(self, row: StoredResponse, settled: Settled) -> None:
+    def put(
+        self, row: StoredResponse | None, settled: Settled, also: Sequence[Begin[object]] = ()
+    ) -> None:
         """As the port says."""
         if self._commits is None or self._refusal:
             asyncio.get_running_loop().call_soon(settled, failed(self._refusal))
         else:
-            self._commits.put_row(row, settled)
+            self._commits.put(row, partial(self._works, also) if also else None, settled)
 
     async def save(self, row: StoredResponse) -> None:
         """As the port says. A caller that is cancelled while waiting leaves the row queued."""
@@ -213,6 +215,41 @@ class SqliteStore:
             expired += died
         return expired
 
+    # --- works ---
+
+    async def read(self, work: Begin[T]) -> T:
+        """As the port says."""
+        try:
+            return self._drive(work)
+        except apsw.Error as error:
+            raise translated(error, "read") from error
+
+    async def change(self, work: Begin[T]) -> T:
+        """As the port says."""
+        result: list[T] = []
+        await self._change(partial(self._keep_result, work, result))
+        return result[0]
+
+    def _drive(self, begin: Begin[T]) -> T:
+        """Run one work, statement by statement."""
+        work = begin()
+        try:
+            statement, parameters = next(work)
+            while True:
+                rows = self._rows(_rendered(statement), parameters)
+                statement, parameters = work.send(rows)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _keep_result(self, begin: Begin[T], result: list[T]) -> bool:
+        result[:] = [self._drive(begin)]
+        return True
+
+    def _works(self, begin: Sequence[Begin[object]]) -> None:
+        for one in begin:
+            self._drive(one)
+
     @property
     def _db(self) -> apsw.Connection:
         if self._file is None:
@@ -235,7 +272,7 @@ class SqliteStore:
         if self._commits is None or self._refusal:
             raise failed(self._refusal)
         done = _future()
-        self._commits.put_change(change, partial(_resolve, done))
+        self._commits.put(None, change, partial(_resolve, done))
         return await done
 
     def _stop_writing(self) -> str:
@@ -256,7 +293,7 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")
             try:
                 results = self._apply(batch)
-            except _ROW_ERRORS:
+            except (*_ROW_ERRORS, *_REFUSALS):
                 db.execute("ROLLBACK")
                 db.execute("BEGIN IMMEDIATE")
                 results = [self._apply_alone(write) for write in batch]
@@ -283,15 +320,22 @@ class SqliteStore:
         elif rows:
             values = [_values(number, row, number, 0) for number, row in enumerate(rows, first)]
             self._db.executemany(_SAVE_RESPONSE, values)
-        if len(rows) == len(batch):
+        if len(rows) == len(batch) and all(change is None for _, change, _ in batch):
             return [None] * len(rows)
-        return [None if change is None else change() for _, change, _ in batch]
+        results = []
+        for row, change, _ in batch:
+            result = None if change is None else change()
+            results.append(result if row is None else None)
+        return results
 
     def _apply_alone(self, write: Write) -> Any:
         db = self._db
         db.execute("SAVEPOINT alone")
         try:
             (result,) = self._apply([write])
+        except _REFUSALS as refusal:
+            db.execute("ROLLBACK TO alone")
+            result = refusal
         except _ROW_ERRORS as error:
             db.execute("ROLLBACK TO alone")
             result = _impossible(write[0], error)
@@ -403,6 +447,11 @@ class SqliteStore:
 # --- small parts ----------------------------------------------------------------------------------
 
 
+@cache
+def _rendered(statement: str) -> str:
+    return _render(statement)
+
+
 def _future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
 
@@ -433,7 +482,7 @@ def _by_place(row: tuple[int, int]) -> tuple[int, int]:
 def _resolve(done: asyncio.Future[Any], outcome: Any) -> None:
     if done.done():  # its caller was cancelled
         return
-    if isinstance(outcome, RemoteError):
+    if isinstance(outcome, Exception):
         done.set_exception(outcome)
     else:
         done.set_result(outcome)

@@ -16,7 +16,7 @@ from antiphon.backends.router import Route, Router
 from antiphon.backends.scripted import Scripted
 from antiphon.ids import ItemIds
 from antiphon.runs.context import Context
-from antiphon.runs.driver import Live
+from antiphon.runs.live import Live
 from tests.server.asgi_client import AsgiClient
 from tests.server.conftest import House, opened, over_socket
 from tests.server.lines import HELLO, STREAM, Same, get, post, request, same
