@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.lock pyproject.toml | cksum 
 CHECKED := antiphon tests docs requirements bench training examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages bench-check train lock clean
+.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages bench-check chaos train lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-stages: $(RUN_STAMP) bench-tools ## CPU time by stage, from a profiler
 
 bench-check: $(RUN_STAMP) ## instructions a request takes, beside its budget (valgrind, a minute)
 	$(BIN)/python -m bench.check $(ARGS)
+
+chaos: $(DEV_STAMP) ## kill, freeze and restart everything under load; writes its table (7 minutes)
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 train: $(RUN_STAMP) ## make the demo model again (numpy and torch go to .venv-train)
 	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train

@@ -3,7 +3,8 @@
 The only file that names concrete backends and stores. Nothing here decides anything about a
 request; it says what there is, and in which order it starts and stops:
 
-    store → backends → sweeper    … requests …    requests → sweeper → runs → backends → store
+    store → bus → backends → background → sweeper
+        … requests …  sweeper → background → runs → backends → bus → store
 
 A backend or store of another kind is one line in a table below.
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, assert_never, cast
@@ -21,27 +23,45 @@ from typing import Any, assert_never, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon import __version__
+from antiphon.addresses import Guard
 from antiphon.backends.base import Backend, Model
 from antiphon.backends.llamacpp_probe import probe
 from antiphon.backends.router import Route, Router
+from antiphon.bus.base import Bus
+from antiphon.bus.local import LocalBus
 from antiphon.config import (
     BackendSettings,
     ChatSettings,
     Config,
     LlamaCppSettings,
     ScriptedSettings,
+    StoreSettings,
     projects,
 )
 from antiphon.config_sources import load
 from antiphon.errors import RemoteError
-from antiphon.ids import Ids
+from antiphon.ids import Ids, now_ms
 from antiphon.observe import Broke, EngineChanged, Observation, Observe, Observers, Swept, nobody
+from antiphon.runs.background import Background
+from antiphon.runs.deliveries import Deliveries
 from antiphon.runs.driver import Runs
+from antiphon.runs.webhook_post import Post
+from antiphon.runs.webhooks import Webhooks
+from antiphon.sealing.aes import Sealer
+from antiphon.sealing.keys import master_keys
 from antiphon.server import asgi
 from antiphon.server.auth import Keys
 from antiphon.server.azure import AzureDialect
 from antiphon.server.exchange import UnderWay
 from antiphon.store.base import Store
+from antiphon.store.content import PLAIN, Content
+from antiphon.store.keys import ProjectContent, has_keys
+from antiphon.store.log import Log
+from antiphon.store.log_table import TableLog
+from antiphon.store.migrate import Migration
+from antiphon.store.runs import StoredRuns
+from antiphon.store.sealed import SealedStore
+from antiphon.store.webhooks import StoredWebhooks
 from antiphon.telemetry.metrics import Metrics
 
 BACKENDS = {
@@ -49,7 +69,12 @@ BACKENDS = {
     LlamaCppSettings: "antiphon.backends.llamacpp:LlamaCpp",
     ScriptedSettings: "antiphon.backends.scripted:Scripted",
 }
-STORE = "antiphon.store.sqlite:SqliteStore"
+STORES = {
+    "sqlite": "antiphon.store.sqlite:SqliteStore",
+    "postgresql": "antiphon.store.postgres:PostgresStore",
+}
+NATS_LOG = "antiphon.store.log_nats:NatsLog"
+BUSES = {"nats": "antiphon.bus.nats:NatsBus", "postgresql": "antiphon.bus.notify:PostgresBus"}
 
 DRAIN_SECONDS_MAX = 10.0
 """How long closing waits for requests that were cancelled to write down how they ended."""
@@ -73,7 +98,13 @@ class App:
         self.observe.subscribe(self.metrics)
         self._engine: EngineChanged | None = None
         self.observe.subscribe(self._watch_engine, EngineChanged)
-        self.store: Store = _named(STORE)(config.store.path, observe=self.observe)
+        self.store: Store = store_of(config.store, observe=self.observe)
+        self.content: Content = PLAIN
+        sealer = _sealer(config)
+        if config.encryption.at_rest:
+            keys = ProjectContent(self.store, sealer, clock=self.ids.clock, random=os.urandom)
+            self.content, self.store = keys, SealedStore(self.store, keys)
+        self.bus: Bus = _bus(config, self.observe)
         router = _router(config, self.observe)
         self.backend: Backend = router
         self.runs = Runs(
@@ -84,7 +115,12 @@ class App:
             settings=config.runs,
             retention_ms=config.store.retention_ms,
             estimator=router.estimator,
+            content=self.content,
+            seals=sealer,
+            compaction=config.compaction,
         )
+        self.webhooks, self.deliveries = self._webhooks(sealer)
+        self.background = self.runs.background = self._background()
         self._open = AsyncExitStack()
         self.deps = self._deps()
         self.asgi: ASGIApp = AzureDialect(
@@ -92,6 +128,42 @@ class App:
             config.azure,
             body_limit_bytes=config.server.body_limit_bytes,
         )
+
+    def _background(self) -> Background:
+        settings = self.config.background
+        bus = self.config.bus
+        in_nats = bus.kind == "nats" and bus.jetstream
+        log_ms = round(settings.log_hours * 3_600_000)
+        rows = StoredRuns(
+            self.store,
+            self.content,
+            lease_ms=round(settings.lease_seconds * 1000),
+            log_ms=log_ms,
+            # Replicas share the database's clock; a file has one process and ours.
+            clock=self.ids.clock if self.store.local else None,
+            weights={one.name: one.background_weight for one in self.config.projects},
+            log_elsewhere=in_nats,
+        )
+        log: Log = TableLog(self.store, self.content)
+        if in_nats:
+            client = partial(getattr, self.bus, "client")
+            log = _named(NATS_LOG)(client, self.content, log_ms=log_ms, copies=bus.jetstream_copies)
+        ending = self.webhooks.ending
+        return Background(self.runs, rows, log, self.bus, settings, ending=ending)
+
+    def _webhooks(self, seals: Sealer) -> tuple[Webhooks, Deliveries]:
+        settings = self.config.webhooks
+        stored = StoredWebhooks(self.store, clock=self.ids.clock if self.store.local else None)
+        guard = Guard(settings.allowed)
+        post = Post(guard, seconds_max=settings.answer_seconds_max)
+        webhooks = Webhooks(
+            stored, seals, self.ids, self.bus, post, guard, allow_http=settings.allow_http
+        )
+        return webhooks, Deliveries(webhooks, stored, self.bus, observe=self.observe)
+
+    def stopping(self) -> None:
+        """The process was told to end: what is under way has ``shutdown_seconds`` left."""
+        self.background.stop_claiming(self.config.server.shutdown_seconds)
 
     def _deps(self) -> asgi.Deps:
         return asgi.Deps(
@@ -106,19 +178,41 @@ class App:
             ready=self._problems,
             metrics=self.metrics.render,
             under_way=self.under_way,
+            websocket=self.config.websocket,
+            webhooks=self.webhooks,
         )
+
+    @asynccontextmanager
+    async def only_store(self) -> AsyncIterator[None]:
+        """Open the store and nothing else, for commands that look at what is kept or change it.
+        Raises as ``open`` does."""
+        if self.config.store.keeps_files:
+            _make_private(self.config.store.directory)
+        await self.store.open()
+        try:
+            if isinstance(self.content, ProjectContent):
+                await self.content.check()
+            elif await has_keys(self.store):
+                wanted = "this database holds encrypted content: set encryption.at_rest = true"
+                raise RemoteError(wanted, status=500)
+            yield
+        finally:
+            await self.store.close()
 
     async def open(self) -> None:
         """Start everything, once, inside the running loop. Raises ``AntiphonError`` or ``OSError``
         with what is wrong; then nothing stays open."""
         async with AsyncExitStack() as opened:
-            if self.config.store.path != ":memory:":
-                _make_private(self.config.store.directory)
-            await self.store.open()
-            opened.push_async_callback(self.store.close)
+            await opened.enter_async_context(self.only_store())
+            await self.bus.open()
+            opened.push_async_callback(self.bus.close)
+            opened.push_async_callback(self.deliveries.close)
+            await self.deliveries.open()
             await self.backend.open()
             opened.push_async_callback(self.backend.close)
             opened.push_async_callback(self.runs.close)
+            opened.push_async_callback(self.background.close)
+            await self.background.open()
             sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweeper")
             sweeper.add_done_callback(self._sweeper_ended)
             opened.push_async_callback(_stop, sweeper)
@@ -161,7 +255,11 @@ class App:
     async def _sweep_for_ever(self) -> None:
         while True:
             try:
-                count = await self.store.sweep(self.ids.clock(), SWEEP_ROWS)
+                now = self.ids.clock()
+                count = await self.store.sweep(now, SWEEP_ROWS)
+                count += await self.runs.completions.sweep(now, SWEEP_ROWS)
+                await self.background.sweep(SWEEP_ROWS)
+                await self.runs.sweep(now)
                 self.observe(Swept(count))
             except RemoteError as error:
                 self.observe(Broke("store", error))
@@ -218,10 +316,78 @@ async def models_of(config: Config) -> list[Model]:
         await router.close()
 
 
+def store_of(
+    settings: StoreSettings, *, observe: Observe = nobody, clock: Callable[[], int] = now_ms
+) -> Store:
+    """The store these settings mean, not open yet."""
+    if settings.url is None:
+        made = _named(STORES["sqlite"])(settings.path, observe=observe, clock=clock)
+    else:
+        made = _named(STORES["postgresql"])(
+            settings.url,
+            pooler=settings.pooler,
+            connections_max=settings.connections_max,
+            observe=observe,
+            clock=clock,
+        )
+    return cast(Store, made)
+
+
+async def pending_migrations(config: Config) -> Sequence[Migration]:
+    """What ``migrate_store`` would run. Changes nothing; raises ``RemoteError``."""
+    found: Sequence[Migration] = await cast(Any, store_of(config.store)).pending()
+    return found
+
+
+async def migrate_store(config: Config) -> Sequence[Migration]:
+    """Bring the schema up to date; what was run. Raises ``RemoteError``."""
+    if config.store.keeps_files:
+        _make_private(config.store.directory)
+    found = await pending_migrations(config)
+    store = store_of(config.store)
+    await store.open()
+    await store.close()
+    return found
+
+
 def engine_problem() -> str | None:
     """Why the embedded engine cannot run on this machine and what to do, or None."""
     found = probe()
     return None if found.ok else found.sentence
+
+
+def _bus(config: Config, observe: Observe) -> Bus:
+    """NATS if it is set, PostgreSQL where replicas share one, else within the process."""
+    url, kind = config.bus.url, config.bus.kind
+    if url is None and config.store.url is not None:
+        url, kind = config.store.url, "postgresql"
+        if config.store.pooler:
+            raise RemoteError(
+                "nobody can listen through a pooler: set bus.url to the direct address of "
+                "PostgreSQL, or of NATS",
+                status=500,
+            )
+    return LocalBus() if kind is None else cast(Bus, _named(BUSES[kind])(url, observe=observe))
+
+
+def _sealer(config: Config) -> Sealer:
+    """Seals under the keys of the settings; they are read when they are first needed."""
+    store = config.store
+    directory = store.directory if store.keeps_files else None
+    shared = store.url is not None
+    return Sealer(master_keys(config.encryption, directory, shared=shared))
+
+
+async def purge(config: Config, project: str) -> bool:
+    """Drop the key of a project's encrypted content: nobody can read it any more, in backups
+    neither. False if it has none. Raises ``AntiphonError`` or ``OSError``."""
+    store = store_of(config.store, observe=nobody)
+    await store.open()
+    try:
+        keys = ProjectContent(store, _sealer(config), clock=now_ms, random=os.urandom)
+        return await keys.drop(project)
+    finally:
+        await store.close()
 
 
 def _router(config: Config, observe: Observe) -> Router:

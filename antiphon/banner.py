@@ -6,6 +6,7 @@ from textwrap import indent
 
 from antiphon import __version__
 from antiphon.config import ChatSettings, Config, LlamaCppSettings, ScriptedSettings
+from antiphon.config_base import place_of
 from antiphon.config_text import without_secret
 
 _SAMPLE = """\
@@ -88,9 +89,11 @@ def _models(config: Config, engine_problem: str | None) -> list[str]:
 
 def _data(config: Config) -> list[str]:
     store = config.store
+    kept = f"{store.retention_days:g} days" if store.retention_days else "for ever"
+    if store.url is not None:
+        return [f"Responses are kept {kept} in PostgreSQL: {place_of(store.url)}"]
     if store.path == ":memory:":
         return ["Responses are kept in memory only."]
-    kept = f"{store.retention_days:g} days" if store.retention_days else "for ever"
     return [f"Responses are kept {kept} in {store.path}"]
 
 

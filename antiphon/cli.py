@@ -1,4 +1,4 @@
-"""The command ``antiphon``: serve, config, doctor, models.
+"""The command ``antiphon``: serve, config, doctor, models, purge, import.
 
 Says what a person needs on standard output; the log goes to standard error. Exit codes: 0 all
 well, 1 something could not be started or is missing, 2 a mistake in the settings or arguments.
@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
 
@@ -25,6 +25,8 @@ _PATHS = {
     "host": "server.host",
     "port": "server.port",
     "data": "store.data",
+    "database": "store.url",
+    "bus": "bus.url",
     "log_format": "log.format",
     "log_level": "log.level",
 }
@@ -43,6 +45,14 @@ def settings_options(command: Command) -> Command:
         click.option("--host", metavar="HOST", help="Address to listen on."),
         click.option("--port", type=int, metavar="N", help="TCP port; 0 takes any free one."),
         click.option("--data", metavar="DIR", help="Directory the responses are kept in."),
+        click.option(
+            "--database",
+            metavar="URL",
+            help="PostgreSQL to keep them in instead: postgresql://USER@HOST/NAME.",
+        ),
+        click.option(
+            "--bus", metavar="URL", help="How replicas wake each other: nats://HOST:4222."
+        ),
         click.option(
             "--api-key",
             "api_keys",
@@ -151,6 +161,47 @@ def doctor(**options: Any) -> None:
 
 @main.command()
 @settings_options
+@click.argument("project")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(project: str, yes: bool, **options: Any) -> None:
+    """Make all encrypted content of PROJECT unreadable for ever, in backups too."""
+    from antiphon import app
+    from antiphon.errors import AntiphonError
+
+    config = _load(options).config
+    if not yes:
+        click.confirm(f"Drop the key of project '{project}'? Nobody can undo this.", abort=True)
+    try:
+        dropped = asyncio.run(app.purge(config, project))
+    except (AntiphonError, OSError) as error:
+        _stop(str(error), 1)
+    if not dropped:
+        _stop(f"project '{project}' has no key: nothing of it is encrypted here", 1)
+    click.echo(f"purged: nobody can read what project '{project}' stored encrypted")
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only list what is pending; exit code 1 if any is.")
+@settings_options
+def migrate(check: bool, **options: Any) -> None:
+    """Bring the database's schema up to date. `serve` does the same when it starts."""
+    from antiphon.app import migrate_store, pending_migrations
+    from antiphon.errors import AntiphonError
+
+    config = _load(options).config
+    try:
+        found = asyncio.run(pending_migrations(config) if check else migrate_store(config))
+    except (AntiphonError, OSError) as error:
+        _stop(str(error), 1)
+    for migration in found:
+        click.echo(f"{migration.number:04} {migration.name}: {'pending' if check else 'applied'}")
+    if not found:
+        click.echo("The schema is up to date.")
+    sys.exit(1 if check and found else 0)
+
+
+@main.command()
+@settings_options
 def models(**options: Any) -> None:
     """List the models that would answer."""
     from antiphon.app import engine_problem, models_of
@@ -172,6 +223,42 @@ def models(**options: Any) -> None:
     if embedded and (problem := engine_problem()):
         names = ", ".join(one.model_name for one in embedded)
         _stop(f"{names} cannot answer here. {problem}", 1)
+
+
+@main.group("import")
+def import_() -> None:
+    """Bring in what others kept. Meanwhile the server must be stopped, unless on PostgreSQL."""
+
+
+@import_.command("assistants")
+@click.argument("source", metavar="FILE.jsonl", type=click.File("rb"))
+@click.option("--project", default="default", metavar="NAME", help="Whose conversations they are.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--skip-malformed", is_flag=True, help="Leave out the threads that malformed lines belong to."
+)
+@settings_options
+def import_assistants(
+    source: BinaryIO, project: str, dry_run: bool, skip_malformed: bool, **options: Any
+) -> None:
+    """Make conversations of an Assistants API export: thread and message objects, one per line."""
+    from antiphon.errors import AntiphonError
+    from antiphon.importing import Refused, import_threads
+
+    loaded = _load(options)
+    try:
+        for line in asyncio.run(
+            import_threads(
+                source, loaded.config, project, dry_run=dry_run, skip_malformed=skip_malformed
+            )
+        ):
+            click.echo(line)
+    except Refused as refused:
+        for line in refused.lines:
+            click.echo(line, err=True)
+        _stop("nothing was imported", 1)
+    except (AntiphonError, OSError) as error:
+        _stop(f"{error}", 1)
 
 
 def _load(options: Mapping[str, Any]) -> Loaded:

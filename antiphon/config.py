@@ -30,6 +30,7 @@ from antiphon.config_state import (
     BusSettings,
     CompactionSettings,
     EncryptionSettings,
+    FunctionSettings,
     ProjectSettings,
     WebhookSettings,
     WebSocketSettings,
@@ -141,6 +142,21 @@ class StoreSettings(Section, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = None
+    connections_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="Connections to PostgreSQL for reading, kept per process; two more write.",
+        ),
+    ] = 8
+    pooler: Annotated[
+        bool,
+        Meta(
+            description="A pooler that gives each transaction another session (pgbouncer's "
+            "`transaction` mode) stands before PostgreSQL: prepare no statements."
+        ),
+    ] = False
     data: Annotated[
         Word | None,
         Meta(
@@ -163,6 +179,15 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         SecondsAboveZero,
         Meta(description="Pause between two looks for expired responses."),
     ] = 60.0
+
+    def __post_init__(self) -> None:
+        if self.url is not None and urlsplit(self.url).scheme not in ("postgresql", "postgres"):
+            raise ValueError("url must begin with postgresql://; without it, SQLite is used")
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether responses are kept in the data directory."""
+        return self.url is None and self.file != ":memory:"
 
     @property
     def directory(self) -> Path:
@@ -355,6 +380,7 @@ class Config(Section, frozen=True, kw_only=True):
     backends: tuple[BackendSettings, ...] = (LlamaCppSettings(),)
     azure: AzureSettings = AzureSettings()
     projects: tuple[ProjectSettings, ...] = ()
+    functions: tuple[FunctionSettings, ...] = ()
     background: BackgroundSettings = BackgroundSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     compaction: CompactionSettings = CompactionSettings()

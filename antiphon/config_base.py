@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
 
 from msgspec import Meta, Struct
 
@@ -16,6 +17,15 @@ SecondsAboveZero = Annotated[float, Meta(gt=0, le=86_400)]
 Word = Annotated[str, Meta(min_length=1)]
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def place_of(url: str) -> str:
+    """``NAME on HOST`` of a database's URL: without its user, password and options."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    name = parts.path.strip("/") or query.get("dbname", query.get("database", ["?"]))[0]
+    host = parts.netloc.rpartition("@")[2] or query.get("host", ["this machine"])[0]
+    return f"{name} on {host}"
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,6 +21,8 @@ from msgspec import Struct
 
 from antiphon import app
 from antiphon.config import ChatSettings, Config, LlamaCppSettings
+from antiphon.config_base import place_of
+from antiphon.errors import AntiphonError
 from antiphon.process import listen
 
 PYTHON_MIN = (3, 11)
@@ -42,9 +44,12 @@ class Finding(Struct, frozen=True):
 async def examine(config: Config) -> AsyncIterator[Finding]:
     """Look at everything ``config`` needs, cheapest first."""
     yield _python()
-    for finding in _data(config.store.directory):
-        yield finding
-    yield _sqlite()
+    if config.store.url is None:
+        for finding in _data(config.store.directory):
+            yield finding
+        yield _sqlite()
+    else:
+        yield await _postgres(config)
     yield _port(config)
     yield _exposure(config)
     yield _library("llguidance", "grammars and schemas cannot be checked", level="fail")
@@ -114,6 +119,19 @@ def _sqlite() -> Finding:
     if tuple(map(int, version.split(".")[:2])) < SQLITE_MIN:
         return Finding("fail", "sqlite", said, "Upgrade the package apsw.")
     return Finding("ok", "sqlite", said)
+
+
+async def _postgres(config: Config) -> Finding:
+    where = f"PostgreSQL: {place_of(config.store.url or '')}"
+    try:
+        pending = await app.pending_migrations(config)
+    except AntiphonError as error:
+        remedy = "Is it running, and may this machine and user connect? See store.url."
+        return Finding("fail", "database", str(error), remedy)
+    if pending:
+        said = f"{where} can be reached; {len(pending)} migrations are pending"
+        return Finding("warn", "database", said, "`serve` and `antiphon migrate` apply them.")
+    return Finding("ok", "database", f"{where} can be reached, its schema is up to date")
 
 
 def _port(config: Config) -> Finding:

@@ -9,13 +9,15 @@ alone, without an index, and minting one costs no randomness. Clients treat all 
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 KEY_LENGTH = 34
 
 _RANDOM_BYTES = 10
 _POOLED = 400
+_COUNTER = re.compile(r"[0-9a-f]{4,12}")
 
 
 def now_ms() -> int:
@@ -65,13 +67,21 @@ class ItemIds:
 
     __slots__ = ("_count", "_key")
 
-    def __init__(self, response_id: str) -> None:
+    def __init__(self, response_id: str, count: int = 0) -> None:
+        """``count``: how many were minted before (``counted``)."""
         self._key = response_id[response_id.find("_") :]
-        self._count = 0
+        self._count = count
 
     def mint(self, prefix: str) -> str:
         self._count = count = self._count + 1
         return f"{prefix}{self._key}{count:04x}"
+
+
+def counted(response_id: str, ids: Iterable[str]) -> int:
+    """The highest counter among ids that were minted under this response; 0 if there is none."""
+    key = response_id[response_id.find("_") :]
+    tails = (id.partition(key)[2] for id in ids)
+    return max((int(tail, 16) for tail in tails if _COUNTER.fullmatch(tail)), default=0)
 
 
 def response_of(item_id: str) -> str | None:

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 
 class RequestFinished(Struct, frozen=True):
-    """One HTTP request was answered (``status`` 499: the caller left before the answer)."""
+    """One HTTP request was answered (``status`` 499: the caller left before the answer). A create
+    over a WebSocket is one too, of method WEBSOCKET; its connection's id is its request id."""
 
     request_id: str
     method: str
@@ -22,6 +23,24 @@ class RequestFinished(Struct, frozen=True):
     seconds: float
     project: str | None = None
     code: str | None = None
+
+
+class SocketOpened(Struct, frozen=True):
+    """A WebSocket was accepted."""
+
+    request_id: str
+    project: str
+
+
+class SocketClosed(Struct, frozen=True):
+    """A WebSocket is closed: ``code`` as RFC 6455 has it (1006: no closing frame came),
+    ``responses`` how many were begun on it."""
+
+    request_id: str
+    project: str
+    code: int
+    seconds: float
+    responses: int
 
 
 class ResponseFinished(Struct, frozen=True):
@@ -73,11 +92,36 @@ class Swept(Struct, frozen=True):
 
 
 class Broke(Struct, frozen=True):
-    """An exception nobody expected. ``where`` is request, run, store or engine."""
+    """An exception nobody expected. ``where`` is request, run, store, bus, webhooks or engine."""
 
     where: str
     error: BaseException
     response_id: str | None = None
+
+
+class WebhookTried(Struct, frozen=True):
+    """An event was sent to a webhook endpoint. ``outcome``: delivered, failed (it will be tried
+    again) or given_up; ``reason`` is the status or why there was none."""
+
+    delivery_id: str
+    project: str
+    endpoint: str
+    type: str
+    response_id: str
+    outcome: str
+    reason: str
+    attempt: int
+
+
+class RunChanged(Struct, frozen=True):
+    """A background response came to this process or left it unfinished. ``change``: claimed, taken
+    over (somebody had begun it), or lost (to another process, a deletion, or our own end)."""
+
+    response_id: str
+    project: str
+    change: str
+    epoch: int
+    attempt: int
 
 
 class EngineChanged(Struct, frozen=True):
@@ -89,12 +133,16 @@ class EngineChanged(Struct, frozen=True):
 
 Observation = (
     RequestFinished
+    | SocketOpened
+    | SocketClosed
     | ResponseFinished
     | TurnFinished
     | Retried
     | StoreCommitted
     | Swept
     | Broke
+    | WebhookTried
+    | RunChanged
     | EngineChanged
 )
 

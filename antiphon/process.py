@@ -24,7 +24,7 @@ import uvicorn
 from antiphon.app import App, running
 from antiphon.config import Config
 from antiphon.observe import Observers
-from antiphon.server import hot
+from antiphon.server import hot, presence
 from antiphon.telemetry.logs import Logs
 
 BACKLOG = 2_048
@@ -123,6 +123,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: App, started: Callable[[], None], logs: Logs) -> None:
         super().__init__(_uvicorn_config(app))
+        self._app = app
         self._under_way = app.under_way
         self._started = started
         self._logs = logs
@@ -134,6 +135,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._logs.say("info", "stopping", {"under_way": self._under_way.count})
+        self._app.stopping()
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             if isinstance(connection, hot.Http):
@@ -149,8 +151,11 @@ def _uvicorn_config(app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app.asgi,
         http=hot.protocol(app.deps),
-        # An upgrade then arrives as a plain GET, which the routes answer with 426.
-        ws="none",
+        ws="none",  # ``server/connection.py`` brings its own, and nothing is loaded before
+        ws_max_size=app.deps.websocket.message_limit_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.keepalive_seconds or None,
+        ws_ping_timeout=presence.STALLED_AFTER_SECONDS,
         interface="asgi3",
         lifespan="off",
         log_config=None,

@@ -22,6 +22,7 @@ from bench.findings import Findings
 from bench.goals import Row, goal_table, rows
 from bench.idle import weigh
 from bench.measure import Rig, run_rounds
+from bench.postgres import postgres
 from bench.processes import Processes, pick_cores
 from bench.queries import count_queries
 from bench.report import Metric, all_metrics, as_json, faults, rival_table, table
@@ -88,7 +89,11 @@ def perform(args: argparse.Namespace, plan: Plan, workloads: list[Workload]) -> 
     found, programs, cores = Findings(), build(), pick_cores()
     if not cores.apart:
         print("One core only: the server under test shares it with its load.", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=BUILD) as name, Processes() as processes:
+    with (
+        postgres(cores) as database,
+        tempfile.TemporaryDirectory(prefix="run-", dir=BUILD) as name,
+        Processes() as processes,
+    ):
         rig = Rig(processes, programs, cores, Path(name))
         found.sync_us = machine.sync_us(rig.folder)
         mock = start_mock(processes, programs, cores)
@@ -106,6 +111,10 @@ def perform(args: argparse.Namespace, plan: Plan, workloads: list[Workload]) -> 
         if not args.no_antiphon:
             for place, store in (("antiphon", False), ("antiphon-stored", True)):
                 subjects.append(starter(processes, folder=rig.folder / place, store=store))
+        if database and not args.no_antiphon and not args.server:
+            place = rig.folder / "antiphon-postgres"
+            ours = starter(processes, folder=place, store=True, database=database)
+            subjects.insert(-1, ours)
         found.subjects = [s.name for s in subjects if s.name not in ("direct", found.reference)]
         found.first_answers = {s.name: s.first_answer_seconds or 0.0 for s in subjects[1:]}
         found.samples = run_rounds(

@@ -22,7 +22,7 @@ from bench.report import (
     ratio,
 )
 
-OURS = ("antiphon", "antiphon-stored")
+OURS = ("antiphon", "antiphon-stored", "antiphon-postgres")
 NOTHING: tuple[None, str] = (None, "")
 Found = tuple[float | None, str]  # the figure, and what it was found with where that is not said
 
@@ -66,6 +66,8 @@ GOALS = [
     Goal(
         "stored", "plain answer, stored, 64 connections, share of nginx per CPU", 0.12, 0.20, True
     ),
+    Goal("postgres", "the same in PostgreSQL (its own CPU not counted)", 0.18, 0.30, True),
+    Goal("postgres_get", "GET of a response stored there", 0.1, 0.3, True),
     Goal("paced", "CPU per paced stream event over nginx's", 2.0, 1.5, False, " x"),
     Goal("paced_stored", "the same, stored", 2.0, 1.5, False, " x"),
     Goal("burst", "burst events per core", 120_000, 160_000, True),
@@ -133,6 +135,8 @@ def compute(found: Findings) -> dict[str, Found]:
     return {
         "plain": share("json-64", "antiphon", per_cpu_second),
         "stored": share("json-64", "antiphon-stored", per_cpu_second),
+        "postgres": share("json-64", "antiphon-postgres", per_cpu_second),
+        "postgres_get": share("get-stored-16", "antiphon-postgres", per_cpu_second),
         "paced": share("paced-200-80", "antiphon", cpu_us),
         "paced_stored": share("paced-200-80", "antiphon-stored", cpu_us),
         "burst": own("burst-200-16", "antiphon"),

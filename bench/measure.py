@@ -116,6 +116,8 @@ def fault_in(load: dict[str, Any], units: int) -> str:
 
 def request_for(subject: Subject, workload: Workload) -> Request | str | None:
     """None when this subject has nothing to say to this workload; text when it fails before it."""
+    if subject.only is not None and workload.name not in subject.only:
+        return None
     if workload.get_stored and subject.store is not None:
         try:
             return stored_request(subject) if subject.store else None

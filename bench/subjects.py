@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.build import Programs
 from bench.processes import Cores, Processes
-from bench.workloads import MODELS
+from bench.workloads import MODELS, POSTGRES_WORKLOADS
 
 API_KEY = "sk-bench-0123456789abcdef"
 FIRST_ANSWER_SECONDS_MAX = 30.0
@@ -86,6 +86,7 @@ class Subject:
     """A running server. `store` is None for those that speak chat completions.
 
     folder: where it keeps what it keeps. connections_max, seconds_min: what it can be asked.
+    only: the workloads it takes part in, None for all.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Subject:
     connections_max: int | None = None
     seconds_min: float = 0.0
     first_answer_seconds: float | None = None
+    only: frozenset[str] | None = None
 
     @property
     def pid(self) -> int:
@@ -179,16 +181,22 @@ def start_antiphon(
     command: list[str],
     store: bool,
     environment: dict[str, str] | None = None,
+    database: str | None = None,
 ) -> Subject:
-    """Antiphon on a data folder of its own: `antiphon` stores nothing, `antiphon-stored` does."""
+    """Antiphon on a data folder of its own: `antiphon` stores nothing, `antiphon-stored` does, and
+    `antiphon-postgres` in the database at that address."""
     port = free_port()
     folder.mkdir(exist_ok=True)
     log = folder / "server.log"
     argv = [*command, "--upstream", f"http://127.0.0.1:{mock.port}/v1", "--host", "127.0.0.1"]
     argv += ["--port", str(port), "--data", str(folder / "data"), "--api-key", API_KEY]
+    argv += ["--database", database] if database else []
     process = processes.start(argv, cores.server, log=log, environment=environment)
     name = "antiphon-stored" if store else "antiphon"
-    return first_answered(Subject(name, process, port, store, folder), log)
+    only = None
+    if database:
+        name, only = "antiphon-postgres", POSTGRES_WORKLOADS
+    return first_answered(Subject(name, process, port, store, folder, only=only), log)
 
 
 def first_answered(

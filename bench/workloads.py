@@ -110,3 +110,6 @@ WORKLOADS = [
     paced(200, 400, full_only=True, rounds_max=4),
 ]
 MODELS = sorted({workload.model for workload in WORKLOADS} | {"mock", "mock-idle"})
+
+POSTGRES_WORKLOADS = frozenset({"json-64", "get-stored-16", "paced-200-80"})
+"""Those that are also asked of an Antiphon which stores in PostgreSQL."""

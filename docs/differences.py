@@ -63,9 +63,9 @@ DIFFERENT = [
     ),
     (
         "`reasoning.encrypted_content`",
-        "sealed reasoning",
-        "accepted, a reported downgrade",
-        "nothing is sealed yet",
+        "on every reasoning item, asked for or not",
+        "only where it is included",
+        "raw reasoning is in the item already, and comes back with it",
     ),
     (
         "`stream=true` on retrieve",
@@ -84,6 +84,36 @@ DIFFERENT = [
         "not documented",
         "the model call stops; the stored response is `cancelled`",
         "nobody pays for what nobody reads",
+    ),
+    (
+        "A busy conversation",
+        "`conversation_locked`; the status is not documented",
+        "409 `conversation_locked`, also for items that are added or deleted meanwhile",
+        "the official clients repeat a 409 by themselves",
+    ),
+    (
+        "What a response adds to its conversation",
+        "after it has completed",
+        "if it is completed or incomplete; nothing if it failed or was cancelled",
+        "an answer cut short was said, an answer that failed was not",
+    ),
+    (
+        "A deleted conversation",
+        "its items are not deleted",
+        "its items are erased; responses keep what they stored",
+        "who deletes wants it gone",
+    ),
+    (
+        "`previous_response_id` of a response in a conversation",
+        "not documented",
+        "400 `response_in_conversation`",
+        "an answer must not silently forget what was said before",
+    ),
+    (
+        "`Idempotency-Key`",
+        "not documented",
+        "the same key and body are answered with the same response for a day",
+        "a broken connection should not cost a second generation",
     ),
     (
         "`service_tier`",

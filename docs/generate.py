@@ -15,7 +15,7 @@ from msgspec import NODEFAULT, Struct, inspect
 from antiphon.cli import main as command
 from antiphon.config import BackendSettings, Config, KeySettings
 from antiphon.config_sources import described, unwrapped
-from antiphon.config_state import ProjectSettings
+from antiphon.config_state import FunctionSettings, ProjectSettings
 from antiphon.telemetry.metrics import Counter, Histogram, Metrics
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -101,6 +101,8 @@ def _config() -> str:
             lines += _table("[[keys]]", KeySettings)
         elif field.name == "projects":
             lines += _table("[[projects]]", ProjectSettings)
+        elif field.name == "functions":
+            lines += _table("[[functions]]", FunctionSettings)
         elif field.name == "backends":
             for kind in BackendSettings.__args__:
                 tag = kind.__struct_config__.tag
@@ -160,13 +162,20 @@ def _cli() -> str:
     lines += [
         f"| `{name}` | {' '.join((it.help or '').split())} |" for name, it in commands.items()
     ]
-    tables = {tuple(_options(it)) for it in commands.values()}
-    assert len(tables) == 1, "every command takes the same options; say so for each if not"
+    common = list(_options(commands["antiphon serve"]))
     lines += [
         "",
-        "Each takes these options; `serve` obeys them, the others tell what it would do.\n",
+        "Each takes these options; `serve` obeys them, the others look where it would.\n",
+        *("| option | |", "|---|---|", *common),
     ]
-    return "\n".join([*lines, "| option | |", "|---|---|", *tables.pop()]) + "\n"
+    for name, it in commands.items():
+        own = [row for row in _options(it) if row not in common]
+        assert set(common) <= set(_options(it)), f"{name} lacks some of the settings' options"
+        if own:
+            taken = [str(p.metavar) for p in it.params if isinstance(p, click.Argument)]
+            lines += ["", f"`{' '.join([name, *taken])}` takes these too.", ""]
+            lines += ["| option | |", "|---|---|", *own]
+    return "\n".join(lines) + "\n"
 
 
 def _commands(node: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -196,6 +205,7 @@ def _metrics() -> str:
                 f"| `antiphon_{series.name}{ending}` | {kind} | {labels} | {series.about} |"
             )
     rows.append("| `antiphon_requests_in_flight` | gauge | | Requests under way |")
+    rows.append("| `antiphon_websockets_open` | gauge | | WebSockets that are open |")
     rows.append("| `antiphon_engine_ready` | gauge | | 1 while the embedded engine serves |")
     return METRICS_HEAD + "\n".join(rows) + "\n"
 

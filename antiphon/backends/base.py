@@ -27,6 +27,7 @@ class Capabilities(Struct, frozen=True):
       ``asked``   : passed on, may be broken, so the run checks and asks again;
       ``none``    : not even passed on; the run states it in words, checks and asks again.
     ``images``: image parts are understood. ``logprobs``: token log probabilities are returned.
+    ``takes_reasoning``: the model can be shown what it thought earlier.
     ``context_tokens``: the window, when known. ``unsent``: the API's names of parameters that
     cannot be passed on; a request that sets one is told (``x-antiphon-downgrades``).
     """
@@ -39,6 +40,7 @@ class Capabilities(Struct, frozen=True):
     strict_tools: Literal["enforced", "asked", "none"] = "asked"
     grammar: Literal["enforced", "asked", "none"] = "none"
     tool_choice: Literal["enforced", "asked", "none"] = "asked"
+    takes_reasoning: bool = True
     context_tokens: int | None = None
     unsent: frozenset[str] = frozenset()
 
@@ -63,6 +65,9 @@ class Turn(Struct, frozen=True, kw_only=True):
     documents already turned into text or images. ``instructions`` comes before them.
     ``tools`` are the ones the model may use (``allowed_tools`` already applied).
     Numbers are None when the caller did not set them: then nothing is sent.
+    ``stop``: texts that end the answer, which does not hold them.
+    ``thoughts``: which reasoning among the items is shown to the model: what stands behind the last
+    message of a user, or all of it.
     ``live``: deltas are wanted as they come; otherwise the whole answer may come as one batch.
     ``known``: how the turn begins like earlier ones, if that is remembered.
     """
@@ -81,10 +86,13 @@ class Turn(Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
     top_logprobs: int | None = None
     logprobs: bool = False
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
+    thoughts: Literal["current_turn", "all_turns"] = "current_turn"
     live: bool = True
     known: Known | None = None
 

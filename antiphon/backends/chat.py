@@ -309,6 +309,8 @@ def _capabilities(profile: Profile) -> Capabilities:
         known = msgspec.structs.replace(known, json_schema="asked")
     if known.strict_tools == "enforced" and not profile.strict_tools:
         known = msgspec.structs.replace(known, strict_tools="asked")
+    if not profile.reasoning_field:
+        known = msgspec.structs.replace(known, takes_reasoning=False)
     if unsent := profile.unsent:
         known = msgspec.structs.replace(known, unsent=unsent)
     return known

@@ -119,6 +119,8 @@ def _is_bare(turn: Turn) -> bool:
         and turn.presence_penalty is None
         and turn.frequency_penalty is None
         and not turn.logprobs
+        and not turn.stop
+        and turn.seed is None
         and not turn.effort
         and not turn.verbosity
         and not turn.prompt_cache_key
@@ -238,6 +240,10 @@ def _add_sampling(body: Body, turn: Turn, profile: Profile) -> None:
             body["presence_penalty"] = turn.presence_penalty
         if turn.frequency_penalty is not None:
             body["frequency_penalty"] = turn.frequency_penalty
+    if turn.stop:
+        body["stop"] = list(turn.stop)
+    if turn.seed is not None and profile.seed_field:
+        body[profile.seed_field] = turn.seed
     if turn.logprobs and profile.logprobs:
         body["logprobs"] = True
         if turn.top_logprobs:

@@ -82,6 +82,8 @@ class Written(Struct, frozen=True, eq=False):
 
 def write(turn: Turn, profile: Profile, look_for_json: bool = False) -> Written:
     """The messages of a turn's items. ``look_for_json``: ``says_json`` is wanted."""
+    if turn.thoughts == "all_turns":  # seldom asked for; what is remembered was written otherwise
+        return _fully(msgspec.structs.replace(turn, known=None), profile, None, -1, look_for_json)
     start, user_at = _start(turn, profile, look_for_json)
     if start is not None and start.says_json:
         look_for_json = False

@@ -94,14 +94,27 @@ _MEMO = "tokens"
 
 
 def _items_tokens(turn: Turn) -> int:
+    thoughts = _thought_tokens(turn)
     known = turn.known
     if known is None:
-        return sum(map(_item_tokens, turn.items))
+        return thoughts + sum(map(_item_tokens, turn.items))
     counted, total = known.memo.get(_MEMO, (0, 0))
     if counted < known.length:
         total += sum(map(_item_tokens, turn.items[counted : known.length]))
         known.memo[_MEMO] = known.length, total
-    return int(total) + sum(map(_item_tokens, turn.items[known.length :]))
+    return thoughts + int(total) + sum(map(_item_tokens, turn.items[known.length :]))
+
+
+def _thought_tokens(turn: Turn) -> int:
+    """The reasoning the model is shown: behind the last message of a user, or all."""
+    total = 0
+    for item in reversed(turn.items):
+        if type(item) is Reasoning:
+            if isinstance(item.content, list):
+                total += sum(text_tokens(part.text) for part in item.content)
+        elif type(item) is Message and item.role == "user" and turn.thoughts == "current_turn":
+            break
+    return total
 
 
 def _item_tokens(item: Item) -> int:
@@ -112,10 +125,8 @@ def _item_tokens(item: Item) -> int:
             return text_tokens(name) + text_tokens(text) + MESSAGE_TOKENS
         case FunctionCallOutput(output=output) | CustomToolCallOutput(output=output):
             return _content_tokens(output) + MESSAGE_TOKENS
-        case Reasoning(content=list(content)):
-            return sum(text_tokens(part.text) for part in content)
         case _:
-            return 0
+            return 0  # reasoning is counted apart
 
 
 def _content_tokens(content: str | Sequence[MessagePart | ToolOutputPart]) -> int:

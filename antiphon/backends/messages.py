@@ -6,9 +6,9 @@ The rules a strict server enforces, and how they are kept here (api-surface §6.
 - The results follow it at once, one ``tool`` message per call, in the order of the calls,
   wherever they stood in the conversation.
 - A ``tool`` or ``system`` message holds text only: images move to a user message behind it.
-- Reasoning goes back only while its tool turn lasts (after the last user message), never as
-  content. Ids, statuses and phases of items never leave; ``Opaque`` items are skipped, the
-  run reports them.
+- Reasoning goes back only while its tool turn lasts (after the last user message), unless the
+  turn wants all of it, and never as content. Ids, statuses and phases of items never leave;
+  ``Opaque`` items are skipped, the run reports them.
 
 Freeform (``custom``) calls travel as functions with one string argument, ``input``.
 """
@@ -39,6 +39,8 @@ from antiphon.types.content import (
 from antiphon.types.items import (
     Call,
     CallOutput,
+    Compaction,
+    CompactionTrigger,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -55,7 +57,7 @@ NO_OUTPUT = "(no output)"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_DETAILS = frozenset({"low", "high", "auto"})
+_DETAILS = frozenset({"low", "high"})
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))
@@ -99,7 +101,7 @@ def wire_name(name: str) -> str:
 
 def messages_of(turn: Turn, profile: Profile, *, remarks: Sequence[str] = ()) -> list[ChatMessage]:
     """The whole conversation. ``remarks`` are sentences of ours that join the instructions."""
-    thread = Thread(profile, current_from=last_user_at(turn.items) + 1)
+    thread = Thread(profile, current_from=thoughts_from(turn))
     thread.instruct([*([turn.instructions] if turn.instructions else []), *remarks])
     thread.expect(turn.items)
     for at, item in enumerate(turn.items):
@@ -137,6 +139,11 @@ def plain_messages(
             return None
         ends.append(len(written))
     return ends
+
+
+def thoughts_from(turn: Turn) -> int:
+    """Where the items begin whose reasoning goes back."""
+    return 0 if turn.thoughts == "all_turns" else last_user_at(turn.items) + 1
 
 
 def last_user_at(items: Sequence[Item], start: int = 0) -> int:
@@ -220,7 +227,7 @@ class Thread:
                     self.said(item.content)
                 else:
                     self.heard(item)
-            case ItemReference() | Opaque():
+            case ItemReference() | Compaction() | CompactionTrigger() | Opaque():
                 pass
             case _:
                 assert_never(item)
@@ -380,7 +387,7 @@ def _part(part: MessagePart | ToolOutputPart) -> Part:
             return {"type": "text", "text": text}
         case InputImage(image_url=str(url)):
             image = {"url": url}
-            if part.detail:
+            if part.detail and part.detail != "auto":  # stored items say it where a caller did not
                 image["detail"] = part.detail if part.detail in _DETAILS else "high"
             return {"type": "image_url", "image_url": image}
         case InputImage():

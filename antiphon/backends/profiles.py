@@ -38,6 +38,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     tool is sent alone and required; ``none``: not sent at all.
     ``json_schema``, ``json_object``: values of ``response_format`` it takes; what it does not
     take is said in words instead.
+    ``seed_field``: how the seed is called; None: not sent.
     ``safety_field``: how the safety identifier is called; None: not sent.
     ``call_ids``: ``nine``: only ids of nine letters and digits.
     ``call_extra``: what every call in the history must carry besides.
@@ -62,6 +63,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     json_object: bool = True
     penalties: bool = True
     logprobs: bool = True
+    seed_field: Literal["seed", "random_seed"] | None = "seed"
     prompt_cache_key: bool = False
     safety_field: Literal["safety_identifier", "user"] | None = None
     call_ids: Literal["any", "nine"] = "any"
@@ -88,10 +90,11 @@ class Profile(Struct, frozen=True, kw_only=True):
     @property
     def unsent(self) -> frozenset[str]:
         """The API's names of the settings this kind of server has no field for."""
-        if self.penalties and self.efforts:
+        if self.penalties and self.efforts and self.seed_field:
             return frozenset()
         names = () if self.penalties else ("presence_penalty", "frequency_penalty")
-        return frozenset((*names, *(() if self.efforts else ("reasoning.effort",))))
+        effort = () if self.efforts else ("reasoning.effort",)
+        return frozenset((*names, *effort, *(() if self.seed_field else ("seed",))))
 
 
 _OPENAI = Profile(
@@ -150,6 +153,7 @@ PROFILES: dict[str, Profile] = {
         parallel="never",
         json_schema=False,
         strict_tools=False,
+        seed_field=None,
         capabilities=Capabilities(images=False),
     ),
     "mistral": Profile(
@@ -157,6 +161,7 @@ PROFILES: dict[str, Profile] = {
         efforts=(),
         call_ids="nine",
         logprobs=False,
+        seed_field="random_seed",
         capabilities=Capabilities(logprobs=False, json_schema="enforced"),
     ),
     "gemini": Profile(
@@ -166,6 +171,7 @@ PROFILES: dict[str, Profile] = {
         strict_tools=False,
         penalties=False,
         logprobs=False,
+        seed_field=None,
         reasoning_in_total=True,
         call_extra={"google": {"thought_signature": "skip_thought_signature_validator"}},
         capabilities=Capabilities(logprobs=False),
@@ -178,6 +184,7 @@ PROFILES: dict[str, Profile] = {
         json_object=False,
         penalties=False,
         logprobs=False,
+        seed_field=None,
         capabilities=Capabilities(logprobs=False),
     ),
     "openrouter": Profile(reasoning_field="reasoning", efforts=EFFORTS),

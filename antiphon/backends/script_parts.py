@@ -60,6 +60,8 @@ class Play(Struct, frozen=True):
 Batch = list[Delta]
 Script = Callable[[Play], Iterator[Batch | Pause]]
 
+HAND_OVER = "Write a hand-over note"
+"""How the question for a summary begins (``runs/compaction.py``)."""
 GREETING = "Hello! How can I help you today?"
 COUNTING = "one two three four five six seven eight nine ten"
 NAME = re.compile(r"\b(?:my name is|i am called|call me|i'm)\s+([^\W\d_][\w'-]*)", re.IGNORECASE)

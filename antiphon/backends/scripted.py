@@ -3,7 +3,8 @@
 ``scripted/echo`` repeats the user, ``scripted/error-after-3`` breaks after three batches: the
 whole list is the table ``SCRIPTS`` (``scripts.py``), and ``GET /v1/models`` shows it. A number
 at the end of a name is the script's argument (``long-200``, ``slow-50ms``). One delta with
-text counts as one token, so ``max_output_tokens`` cuts a script the way it cuts a model.
+text counts as one token, so ``max_output_tokens`` cuts a script the way it cuts a model, and
+so do the texts of ``stop``.
 
 It needs no network and no weights; it is for tests, demos and for trying a client's handling
 of trouble with nothing but curl.
@@ -104,10 +105,23 @@ class _Meter:
         self._left = math.inf if turn.max_output_tokens is None else turn.max_output_tokens
         self._spoken = 0
         self._thought = 0
+        self._held = ""  # written, but perhaps the beginning of a stop
 
     def measure(self, batch: Batch) -> Batch:
         measured: Batch = []
         for delta in batch:
+            if self._turn.stop and isinstance(delta, Text | Finish):
+                text = delta.text if isinstance(delta, Text) else ""
+                text, stopped = self._before_stop(text, last=isinstance(delta, Finish))
+                if stopped:
+                    measured += [Text(text)] if text else []
+                    return [*measured, *self._spent(), Finish("stop")]
+                if isinstance(delta, Text):
+                    if not text:
+                        continue
+                    delta = Text(text)
+                elif text:
+                    measured.append(Text(text))
             if isinstance(delta, Finish):
                 return [*measured, *self._spent(), delta]
             if isinstance(delta, Spent):
@@ -121,6 +135,20 @@ class _Meter:
                 delta = Text(delta.text, self._logprobs(delta.text))
             measured.append(delta)
         return measured
+
+    def _before_stop(self, text: str, *, last: bool) -> tuple[str, bool]:
+        """What can be said of the text now, and whether a stop ends it there."""
+        text, self._held = self._held + text, ""
+        found = [at for stop in self._turn.stop if stop and (at := text.find(stop)) >= 0]
+        if found or last:
+            return text[: min(found, default=len(text))], bool(found)
+        keep = len(text)
+        for stop in self._turn.stop:
+            for size in range(1, len(stop)):
+                if text.endswith(stop[:size]):
+                    keep = min(keep, len(text) - size)
+        self._held = text[keep:]
+        return text[:keep], False
 
     def _spent(self) -> list[Spent]:
         if not self._reports:

@@ -29,6 +29,7 @@ from antiphon.backends.script_parts import (
     A_DAY,
     COUNTING,
     GREETING,
+    HAND_OVER,
     NAME,
     Batch,
     Pause,
@@ -62,6 +63,7 @@ from antiphon.stream.deltas import (
 from antiphon.types.content import (
     InputImage,
 )
+from antiphon.types.items import Reasoning
 from antiphon.types.tools import (
     CustomTool,
     FunctionTool,
@@ -118,6 +120,31 @@ def recall(play: Play) -> Iterator[Batch]:
     """Says the user's name if the conversation told it."""
     names = [name for text in user_texts(play.turn) for name in NAME.findall(text)]
     return say(f"Your name is {names[-1]}." if names else "I do not know your name.")
+
+
+def summary(play: Play) -> Iterator[Batch]:
+    """Tells what users said; asked for a hand-over note, sums that up in one line."""
+    told = user_texts(play.turn)
+    if told and told[-1].startswith(HAND_OVER):
+        return say(f"Summary of {len(told) - 1}: " + " / ".join(map(_brief, told[:-1])))
+    return say("I was told: " + " / ".join(map(_brief, told)))
+
+
+def _brief(text: str) -> str:
+    return text.rsplit("\n\n", 1)[-1][:80]
+
+
+def rethink(play: Play) -> Iterator[Batch]:
+    """Thinks of a number, then says which thoughts of earlier it was shown."""
+    shown = [
+        part.text
+        for item in play.turn.items
+        if isinstance(item, Reasoning) and isinstance(item.content, list)
+        for part in item.content
+    ]
+    for word in words(f"Thought number {len(user_texts(play.turn))}."):
+        yield [Thought(word)]
+    yield from say("I remember: " + (" / ".join(shown) or "nothing"))
 
 
 def instructions(play: Play) -> Iterator[Batch]:
@@ -369,6 +396,8 @@ SCRIPTS: dict[str, Script] = {
     "reasoning": reasoning,
     "refusal": refusal,
     "recall": recall,
+    "summary": summary,
+    "rethink": rethink,
     "instructions": instructions,
     "transcript": transcript,
     "settings": settings,

@@ -1,8 +1,9 @@
-"""The bus of a server that is one process."""
+"""The bus of a server that is one process, and the part of every bus that is in this process."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from antiphon.bus.base import Heard, Subscription
@@ -25,22 +26,34 @@ class LocalBus:
         if topic in self._subscribers:
             asyncio.get_running_loop().call_soon(self.deliver, topic, payload)
 
-    def subscribe(self, topic: str, heard: Heard) -> Subscription:
-        """As the port says."""
+    def subscribe(
+        self, topic: str, heard: Heard, *, left: Callable[[], None] | None = None
+    ) -> Subscription:
+        """As the port says. ``left`` is called when the subscription has ended."""
         self._subscribers.setdefault(topic, []).append(heard)
-        return _Subscription(partial(self._leave, topic, heard))
+        return _Subscription(partial(self._leave, topic, heard, left))
+
+    def has(self, topic: str) -> bool:
+        """Whether the topic has a subscriber."""
+        return topic in self._subscribers
+
+    def topics(self) -> Sequence[str]:
+        """The topics that have a subscriber."""
+        return tuple(self._subscribers)
 
     def deliver(self, topic: str, payload: bytes) -> None:
         """Call the subscribers of this process, now."""
         for heard in tuple(self._subscribers.get(topic, ())):
             heard(payload)
 
-    def _leave(self, topic: str, heard: Heard) -> None:
+    def _leave(self, topic: str, heard: Heard, left: Callable[[], None] | None) -> None:
         heards = self._subscribers.get(topic, [])
         if heard in heards:
             heards.remove(heard)
         if not heards:
             self._subscribers.pop(topic, None)
+        if left is not None:
+            left()
 
 
 class _Subscription:

@@ -10,7 +10,6 @@ cannot matter to it, and lead to the same context (``tests/runs/test_short_ways.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -21,31 +20,35 @@ from antiphon.config import RunSettings
 from antiphon.errors import ClientError, LocalProtocolError
 from antiphon.ids import Ids, ItemIds
 from antiphon.runs import history
+from antiphon.runs.compaction import Plan, take_trigger
 from antiphon.runs.demands import Demands
 from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour, skeleton, verbosity
-from antiphon.runs.memory import Memory
+from antiphon.runs.fitting import NOTHING, Fitting, made_to_fit, windowed, with_reasoning
+from antiphon.runs.held import Held, Holding, missing
+from antiphon.runs.leases import Gone
+from antiphon.runs.memory import Remembering
+from antiphon.runs.reasoning import Removed, sealing
+from antiphon.runs.refusals import check_any, check_count, check_items
 from antiphon.runs.said import Said
-from antiphon.runs.wishes import Wishes, cannot, wishes_of
+from antiphon.runs.sealed import Keeper
+from antiphon.runs.wishes import Wishes, wants_sealed, wishes_of
 from antiphon.store.base import Store, StoredResponse
+from antiphon.store.conversations import Conversations
 from antiphon.store.work import Begin
-from antiphon.types.codec import FIELD_OF_PARTS, WHOLE_PARTS, encode
-from antiphon.types.content import InputFile, InputImage, InputText
-from antiphon.types.items import Item, Message, Opaque
-from antiphon.types.request import CreateResponse
+from antiphon.stream.compose import Seal
+from antiphon.types.codec import encode
+from antiphon.types.content import InputText
+from antiphon.types.items import Compaction, Item, Message
+from antiphon.types.request import CreateResponse, conversation_id
 from antiphon.types.response import Response
 
-_CONTROL_ITEMS = frozenset(
-    {"additional_tools", "compaction", "compaction_trigger", "configuration_update"}
-)
-"""Items that change what happens next; ignoring one would be lying."""
 _T = TypeVar("_T")
 
 Ending = Callable[[StoredResponse], Sequence[Begin[object]]]
 
 NOTHING_SAID = Said()
 """Never added to: a turn without a parent adds to none."""
-_IMAGE_URL = re.compile(r"[a-z][a-z0-9+.-]*://.|data:[^,]*,.", re.IGNORECASE)
 
 
 class Context(Struct, kw_only=True):
@@ -59,7 +62,12 @@ class Context(Struct, kw_only=True):
     which the first ``past`` items are meant (another turn may have added more).
 
     ``also``: what else is written when the response ends, in the same transaction as its row: each
-    is shown the row (with its status; also where none is stored) and gives works.
+    is shown the row (with its status; also where none is stored) and gives works. ``abandoned``:
+    what is done instead if there never is a response. ``held``: the conversation it is made in.
+    ``outlives``: it is made to its end although its caller has left.
+
+    ``compaction``: what is done first, where the conversation is compacted; ``seal``: what seals
+    the model's thoughts, which are shown to nobody if it ``hides`` them.
     """
 
     project: str
@@ -78,10 +86,30 @@ class Context(Struct, kw_only=True):
     said: Said | None = None
     past: int = 0
     also: Sequence[Ending] = ()
+    held: Held | None = None
+    abandoned: Sequence[Callable[[], Gone | None]] = ()
+    outlives: bool = False
+    compaction: Plan | None = None
+    seal: Seal | None = None
+    hides: bool = False
+
+    def abandon(self) -> Sequence[Gone]:
+        """There will be no response after all: whoever has a context and does not ``start`` it
+        must say so. What is done when others may have what was held for it."""
+        gone = [give_up() for give_up in self.abandoned]
+        return [one for one in gone if one is not None]
 
     @property
     def truncates(self) -> bool:
         return self.response.truncation == "auto"
+
+
+class Begun(Struct, frozen=True):
+    """A response that has its id already: its first ``last_id`` item ids are given away."""
+
+    response_id: str
+    started_ms: int
+    last_id: int
 
 
 class _Gathered(Struct):
@@ -95,6 +123,8 @@ class _Gathered(Struct):
     said: Said | None = None
     past: int = 0
     downgrades: Sequence[str] = ()
+    removed: Sequence[Removed] = ()
+    triggered: bool = False
 
 
 async def resolve(
@@ -107,21 +137,41 @@ async def resolve(
     ids: Ids,
     documents: Documents,
     settings: RunSettings,
-    memory: Memory | None = None,
+    memory: Remembering | None = None,
+    warm: bool = False,
+    holding: Holding | None = None,
+    counting: bool = False,
+    begun: Begun | None = None,
+    fitting: Fitting = NOTHING,
 ) -> Context:
-    """Check the request and gather its context. Raises ``ClientError``."""
-    able, wishes = wishes_of(asked, backend, settings)
-    response_id = ids.mint("resp")
-    item_ids = ItemIds(response_id)
-    if type(asked.input) is str and asked.previous_response_id is None:
-        found = _words(asked, asked.input, item_ids, memory)
-    else:
-        found = await _gathered(asked, project, item_ids, able, store, documents, settings, memory)
-    started = ids.clock()
-    return Context(
+    """Check the request and gather its context. Raises ``ClientError``. ``warm``: no model will be
+    asked now, so there need not be anything to say to it. ``holding``: enters its conversation,
+    locked until the context is ended or abandoned; not if ``counting``. ``begun``: once more."""
+    able, wishes = wishes_of(asked, backend, settings, warm)
+    response_id = ids.mint("resp") if begun is None else begun.response_id
+    item_ids = ItemIds(response_id, 0 if begun is None else begun.last_id)
+    before = held = None
+    if asked.conversation is not None:
+        before, held = await _conversation(asked, project, response_id, holding, counting)
+    try:
+        if before is None and type(asked.input) is str and asked.previous_response_id is None:
+            found = _words(asked, asked.input, item_ids, memory)
+        else:
+            kept = Conversations(store) if holding is None else holding.kept
+            made = (documents, settings, memory, fitting.keeper(project))
+            sources = _Sources(project, item_ids, able, store, kept, *made)
+            found = await _gathered(asked, sources, before, warm, wishes.all_turns)
+        turn, fitted = _turn(asked, wishes, found), None
+        if asked.truncation == "auto" or found.triggered or asked.context_management:
+            fitted = await _made_to_fit(asked, turn, found, able, backend, fitting, project)
+    except BaseException as failure:
+        await _leave(held, begun, failure)
+        raise
+    started = ids.clock() if begun is None else begun.started_ms
+    context = Context(
         project=project,
         response=skeleton(asked, response_id, started // 1000, wishes, flavour),
-        turn=_turn(asked, wishes, found),
+        turn=turn,
         able=able,
         demands=wishes.demands,
         demands_on=wishes.demands_on,
@@ -135,72 +185,182 @@ async def resolve(
         said=found.said,
         past=found.past,
     )
+    if fitted is not None:
+        context.turn, context.compaction = fitted.turn, fitted.plan
+        context.downgrades += fitted.unmet
+    if held is not None:
+        context.held, context.also = held, (held.ending,)
+        context.abandoned = (held.give_up if begun is None else held.leave,)
+    if found.removed:
+        context.response.input_transformations = list(found.removed)
+    if asked.include is not None and wants_sealed(asked):
+        context.seal = sealing(fitting.keeper(project), turn.model)
+        context.hides = settings.raw_reasoning == "none"
+    return context
 
 
-def _words(asked: CreateResponse, text: str, ids: ItemIds, memory: Memory | None) -> _Gathered:
+class _Fitted(Struct):
+    """The first model call, what is done before it so that it fits, and what could not be."""
+
+    turn: Turn
+    plan: Plan | None = None
+    unmet: Sequence[str] = ()
+
+
+async def _made_to_fit(
+    asked: CreateResponse,
+    turn: Turn,
+    found: _Gathered,
+    able: Capabilities,
+    backend: Backend,
+    fitting: Fitting,
+    project: str,
+) -> _Fitted:
+    keeper = fitting.keeper(project)
+    return _Fitted(
+        *await made_to_fit(asked, turn, found.new, found.triggered, able, backend, keeper, fitting)
+    )
+
+
+async def _leave(held: Held | None, begun: Begun | None, failure: BaseException) -> None:
+    """There is no context, so nobody holds the conversation for it."""
+    if held is None:
+        return
+    if begun is not None:
+        held.leave()
+        return
+    gone = held.give_up()
+    if isinstance(failure, ClientError):
+        await gone  # who is refused may come again at once
+
+
+async def _conversation(
+    asked: CreateResponse,
+    project: str,
+    response_id: str,
+    holding: Holding | None,
+    counting: bool,
+) -> tuple[tuple[Said, dict[Any, Any]], Held | None]:
+    """What was said in the request's conversation and what the backend remembers of it; and the
+    conversation itself, ours until the response ends, unless it is only counted."""
+    id = conversation_id(asked.conversation or "")
+    if holding is None:
+        raise missing(id)
+    if counting:
+        _, said, memo = await holding.look(project, id)
+        return (said, memo), None
+    held, said, memo = await holding.enter(project, id, response_id)
+    return (said, memo), held
+
+
+def _kept(asked: CreateResponse, memory: Remembering | None) -> bool:
+    """Whether the new items will be needed again as they are stored."""
+    if asked.store is not False or asked.conversation is not None:
+        return True
+    return memory is not None and memory.everything
+
+
+def _words(asked: CreateResponse, text: str, ids: ItemIds, memory: Remembering | None) -> _Gathered:
     """A first turn that is a string: nothing to look up, nothing to open, nothing to check."""
     items = [Message("user", [InputText(text)], ids.mint("msg"), "completed")]
-    if asked.store is False:
+    if not _kept(asked, memory):
         return _Gathered(items, b"[]", 1)
     known = Known(0, {}) if memory is not None else None
     return _Gathered(items, encode(items), 1, known=known)
 
 
+class _Sources(Struct):
+    """Where the items of a context come from, and what they are made ready for."""
+
+    project: str
+    ids: ItemIds
+    able: Capabilities
+    store: Store
+    conversations: Conversations
+    documents: Documents
+    settings: RunSettings
+    memory: Remembering | None
+    keeper: Keeper
+
+
 async def _gathered(
     asked: CreateResponse,
-    project: str,
-    ids: ItemIds,
-    able: Capabilities,
-    store: Store,
-    documents: Documents,
-    settings: RunSettings,
-    memory: Memory | None,
+    sources: _Sources,
+    before: tuple[Said, dict[Any, Any]] | None,
+    warm: bool,
+    all_turns: bool,
 ) -> _Gathered:
-    """The general way. Rules look at the past's summary, never walk it."""
-    said, memo = NOTHING_SAID, dict[Any, Any]()
+    """The general way. Rules look at the past's summary, never walk it. ``before``: what was said
+    in the request's conversation."""
+    project, store, memory = sources.project, sources.store, sources.memory
+    settings, able, keeper = sources.settings, sources.able, sources.keeper
+    said, memo = before or (NOTHING_SAID, dict[Any, Any]())
+    untold = False
     if asked.previous_response_id is not None:
         parent = asked.previous_response_id
         said, memo = await history.said_before(store, project, parent, memory)
+        untold = memory is not None and memory.alone_knows(project, parent)
     length = len(said.items)
     input: str | Sequence[dict[str, Any]] | None = asked.input
     if isinstance(input, list):
-        _check_count(len(input), settings)  # before each reference is looked up
-        input = await history.referred(input, past=said, store=store, project=project)
+        check_count(len(input), settings)  # before each reference is looked up
+        input = await history.referred(
+            input, past=said, store=store, kept=sources.conversations, project=project
+        )
         if len(said.items) != length:  # another turn went on while references were looked up
             said = said.upto(length)
-    brought = history.bring(input, past=said, ids=ids, stored=asked.store is not False)
+    kept = _kept(asked, memory)
+    brought = history.bring(input, past=said, ids=sources.ids, stored=kept)
+    triggered = take_trigger(brought)
     new = brought.items
     past = history.without_cut_calls(said, brought)
-    files = _check_items(new, past, able, asked.model or "", settings)
-    history.check_calls(past, brought)
+    if before is not None:
+        history.check_outputs(past)
+    if not (warm or triggered):
+        check_any(new, past)
+    files = check_items(new, past, able, asked.model or "", settings)
+    whole = past is said and Compaction not in brought.kinds
+    if past.compacted or Compaction in brought.kinds:
+        past = windowed(past, brought, keeper)
+    if not triggered:
+        history.check_calls(past, brought)
+    shown = with_reasoning(
+        past, brought, keeper=keeper, able=able, model=asked.model or "", all_turns=all_turns
+    )
     found = _Gathered(
-        [*past.items, *new],
+        shown.items,
         encode(brought.raw),
-        len(new),
+        shown.new,
         call_ids=history.call_ids(past, brought),
         said=said if length else None,
         past=length,
-        downgrades=[*history.skipped(past, brought), *brought.dropped],
+        downgrades=[*history.skipped(past, brought), *brought.dropped, *shown.downgrades],
+        removed=shown.removed,
+        triggered=triggered,
     )
     if files or past.files:
-        found.items = await documents.opened(found.items, images=able.images)
-    elif memory is not None and past is said and (length or asked.store is not False):
-        found.known = Known(length, memo)
+        found.items = await sources.documents.opened(found.items, images=able.images)
+    elif memory is not None and whole and (length or kept):
+        found.known = Known(len(past.items), memo)
+    if untold and asked.store is not False:  # what is stored must not miss its beginning
+        told = history.retold(said if len(said.items) == length else said.upto(length))
+        found.brought = encode([*told, *brought.raw])
+        found.said, found.past = None, 0
     return found
 
 
 def resolves_at_once(
-    asked: CreateResponse, store: Store, memory: Memory | None = None, project: str = ""
+    asked: CreateResponse, memory: Remembering | None = None, project: str = ""
 ) -> bool:
-    """Whether ``resolve`` with these will not be suspended once: nothing it reads must be waited
-    for, and no document has to be opened. (What a conversation holds that is not remembered, or
-    an item that is only named, is not known yet.)"""
+    """Whether ``resolve`` with these will not be suspended once: nothing has to be read from the
+    store, which may be far away, and no document has to be opened. (What a conversation holds
+    that is not remembered, or an item that is only named, is not known yet.)"""
+    if asked.conversation is not None or asked.context_management is not None:
+        return False
     if asked.previous_response_id is not None:
         said = memory.peek(project, asked.previous_response_id) if memory is not None else None
         if said is None or said.files:
             return False
-    if not store.local:
-        return False
     return type(asked.input) is not list or not _may_wait(asked.input)
 
 
@@ -209,6 +369,8 @@ def _may_wait(raw: Sequence[dict[str, Any]]) -> bool:
     for item in raw:
         kind = item.get("type")
         if (kind is None or kind == "item_reference") and history.is_reference(item):
+            return True
+        if kind == "compaction_trigger":
             return True
         parts = item.get("content") or item.get("output")
         if type(parts) is list:
@@ -264,73 +426,7 @@ def _turn(asked: CreateResponse, wishes: Wishes, found: _Gathered) -> Turn:
         logprobs=wishes.logprobs,
         prompt_cache_key=asked.prompt_cache_key,
         safety_identifier=asked.safety_identifier or asked.user,
+        thoughts="all_turns" if wishes.all_turns else "current_turn",
         live=asked.stream is True,
         known=found.known,
     )
-
-
-# Refusals ---------------------------------------------------------------------------------
-
-
-def _check_count(count: int, settings: RunSettings) -> None:
-    if count > settings.context_items_max:
-        raise cannot(
-            f"The context has {count} items; at most {settings.context_items_max} are allowed. "
-            "Start a new chain.",
-            "input",
-            "context_length_exceeded",
-        )
-
-
-def _check_items(
-    items: Sequence[Item],
-    past: Said,
-    able: Capabilities,
-    model: str,
-    settings: RunSettings,
-) -> bool:
-    """Refuse what cannot be shown to the model. Whether there is a document among the items."""
-    if not items and not past.items:
-        raise cannot("'input' holds no items.", "input", "invalid_value")
-    _check_count(len(items) + len(past.items), settings)
-    files = False
-    for index, item in enumerate(items):
-        field = FIELD_OF_PARTS.get(type(item))
-        if field is None:
-            if type(item) is Opaque and item.type in _CONTROL_ITEMS:
-                raise cannot(
-                    f"Items of type '{item.type}' are not available on this server; leave it out.",
-                    f"input[{index}].type",
-                )
-            continue
-        parts = getattr(item, field)
-        if type(parts) is str or WHOLE_PARTS.issuperset(map(type, parts)):
-            continue
-        for place, part in enumerate(parts):
-            _check_part(part, f"input[{index}].{field}[{place}]", able, model)
-            files = files or type(part) is InputFile
-    return files
-
-
-def _check_part(part: Any, path: str, able: Capabilities, model: str) -> None:
-    if isinstance(part, InputImage):
-        if part.file_id is not None:
-            raise cannot(
-                "Uploaded files are not available on this server; send the image as 'image_url' "
-                "(a URL or a data URL).",
-                f"{path}.file_id",
-            )
-        if not able.images:
-            raise cannot(f"The model '{model}' does not accept images.", f"{path}.type")
-        if not _IMAGE_URL.match(part.image_url or ""):
-            raise ClientError(
-                f"Invalid '{path}.image_url': expected a URL, or a data URL such as "
-                "'data:image/png;base64,…'.",
-                param=f"{path}.image_url",
-            )
-    elif isinstance(part, InputFile) and part.file_data is None:
-        name = "file_id" if part.file_id is not None else "file_url"
-        raise cannot(
-            f"'{name}' is not available on this server; send the document as 'file_data'.",
-            f"{path}.{name}",
-        )

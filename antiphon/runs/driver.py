@@ -11,22 +11,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from antiphon.backends.base import Backend, Call, Pump, Turn
 from antiphon.backends.estimate import Estimator
 from antiphon.config import RunSettings
+from antiphon.config_state import CompactionSettings
+from antiphon.errors import ClientError
 from antiphon.ids import Ids
 from antiphon.observe import Observe, nobody
 from antiphon.runs import stored
-from antiphon.runs.context import Context, resolve
+from antiphon.runs.context import Begun, Context, resolve
+from antiphon.runs.conversations import Threads
 from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour
+from antiphon.runs.fitting import Fitting
+from antiphon.runs.held import Holding
+from antiphon.runs.idempotency import Claim, Repeats
+from antiphon.runs.leases import Leases
 from antiphon.runs.listener import Listener
 from antiphon.runs.live import Live, Reader, too_slow
-from antiphon.runs.memory import Memory
+from antiphon.runs.memory import Memory, Remembering
+from antiphon.runs.wishes import cannot
+from antiphon.sealing.base import Seals
 from antiphon.store.base import Store
+from antiphon.store.completions import Completions
+from antiphon.store.content import PLAIN, Content
+from antiphon.store.conversations import Conversations
 from antiphon.types.request import CreateResponse
+
+if TYPE_CHECKING:
+    from antiphon.runs.background import Background
 
 _LOOK_SECONDS_MAX = 1.0
 """How often at least silent model calls are looked at."""
@@ -34,7 +49,9 @@ _LOOK_SECONDS_MAX = 1.0
 
 class Runs:
     """Starts responses; one per process. ``retention_ms`` None keeps them for ever;
-    ``estimator`` counts tokens where the backend cannot."""
+    ``estimator`` counts tokens where the backend cannot; ``content`` is how what is said is
+    stored; ``seals`` opens and closes what callers carry for us. ``background`` is set by
+    whoever makes responses in the background."""
 
     def __init__(
         self,
@@ -46,6 +63,9 @@ class Runs:
         retention_ms: int | None,
         observe: Observe = nobody,
         estimator: Estimator | None = None,
+        content: Content = PLAIN,
+        seals: Seals | None = None,
+        compaction: CompactionSettings | None = None,
     ) -> None:
         self.backend = backend
         self.store = store
@@ -54,29 +74,58 @@ class Runs:
         self.observe = observe
         self.retention_ms = retention_ms
         self.memory = Memory(settings.memory_bytes, retention_ms=retention_ms, clock=ids.clock)
+        self.leases = Leases(store, ids.clock, observe=observe)
+        self.repeats = Repeats(store, self.leases, ids)
+        self.holding = Holding(Conversations(store, content), self.leases, self.memory)
+        self.completions = Completions(store, content)
+        self.threads = Threads(store, self.holding, ids, settings)
         self.live: set[Live] = set()
+        self.background: Background | None = None
         self._estimator = estimator or Estimator()
+        self.fitting = Fitting(seals, compaction or CompactionSettings(), self._estimator)
         self._documents = Documents()
         self._quiet: asyncio.Future[None] | None = None
         self._looking = False
 
     async def create(
-        self, asked: CreateResponse, *, project: str, flavour: Flavour = "openai"
+        self,
+        asked: CreateResponse,
+        *,
+        project: str,
+        flavour: Flavour = "openai",
+        claim: Claim | None = None,
     ) -> Listener:
         """Begin a response and wait until it has begun. Raises ``ClientError`` or ``RemoteError``
-        if there will be none."""
-        context = await self.resolve(asked, project, flavour)
+        if there will be none. ``claim``: the idempotency key it is made for."""
+        if asked.background:
+            if claim is not None:
+                claim.give_up()
+            raise cannot(
+                "Unsupported parameter: 'background' is not available here.",
+                "background",
+                "unsupported_parameter",
+            )
+        context = await self.claimed(self.resolve(asked, project, flavour), claim)
         listener = Listener()
         listener.hear(self.start(context, listener))
         await listener.begun()
         return listener
 
     def resolve(
-        self, asked: CreateResponse, project: str, flavour: Flavour
+        self,
+        asked: CreateResponse,
+        project: str,
+        flavour: Flavour,
+        memory: Remembering | None = None,
+        warm: bool = False,
+        counting: bool = False,
+        begun: Begun | None = None,
     ) -> Coroutine[Any, Any, Context]:
         """The request checked, its context gathered: to be awaited, or driven ``at_once``. Raises
-        ``ClientError`` or ``RemoteError``."""
-        return resolve(
+        ``ClientError`` or ``RemoteError``. ``memory``: a connection's own, before the process's;
+        ``warm``: for ``start`` with the same; ``counting``: not for ``start``; ``begun``: once
+        more. A context that is not started has to be abandoned."""
+        resolving = resolve(
             asked,
             project=project,
             flavour=flavour,
@@ -85,21 +134,67 @@ class Runs:
             ids=self.ids,
             documents=self._documents,
             settings=self.settings,
-            memory=self.memory,
+            memory=self.memory if memory is None else memory,
+            warm=warm,
+            holding=self.holding,
+            counting=counting,
+            begun=begun,
+            fitting=self.fitting,
         )
+        if asked.previous_response_id is None or self.background is None:
+            return resolving
+        return self.background.explaining(resolving, project, asked.previous_response_id)
 
-    def start(self, context: Context, reader: Reader) -> Live:
-        """Begin the first model call; the reader is called once this has returned."""
+    async def claimed(
+        self, resolving: Coroutine[Any, Any, Context], claim: Claim | None
+    ) -> Context:
+        """What the coroutine resolves to, made for this idempotency key: the key is answered when
+        the response ends, and free again if there is none."""
+        if claim is None:
+            return await resolving
+        try:
+            context = await resolving
+        except BaseException as failure:
+            gone = claim.give_up()
+            if isinstance(failure, ClientError):
+                await gone  # who is refused may come again at once
+            raise
+        context.also = (*context.also, claim.ending)
+        context.abandoned = (*context.abandoned, claim.give_up)
+        context.outlives = True
+        return context
+
+    async def sweep(self, now: int) -> None:
+        """Erase what nobody can ask for any more, beside responses (``now`` in ms)."""
+        await self.threads.sweep(now)
+        await self.repeats.sweep(now)
+
+    def start(self, context: Context, reader: Reader, *, warm: bool = False) -> Live:
+        """Begin the first model call; the reader is called once this has returned. ``warm``: make
+        the response without a model call and without output."""
         live = Live(self, context, reader)
-        live.open()
+        try:
+            if warm:
+                live.warm()
+            else:
+                live.open()
+        except BaseException:
+            context.abandon()
+            raise
         self.live.add(live)  # not before: if it cannot be opened nobody would forget it
         if not self._looking:
             self._look_soon()
         return live
 
+    def adopt(self, live: Live) -> None:
+        """See that a response begun elsewhere does not wait for its model for ever."""
+        self.live.add(live)
+        if not self._looking:
+            self._look_soon()
+
     async def count(self, asked: CreateResponse, *, project: str) -> tuple[int, bool]:
         """Input tokens a create with these fields would use, and whether that is exact."""
-        context = await self.resolve(asked, project, "openai")
+        context = await self.resolve(asked, project, "openai", counting=True)
         exact = await self.backend.count(context.turn)
         if exact is not None:
             return exact, True
@@ -107,7 +202,9 @@ class Runs:
 
     async def delete(self, project: str, response_id: str) -> bytes:
         """Delete a stored response; the deletion object as JSON. Raises ``ClientError`` 404."""
-        body = await stored.delete(self.store, project, response_id)
+        background = self.background
+        running = background is not None and await background.delete(project, response_id)
+        body = await stored.delete(self.store, project, response_id, running=running)
         self.memory.forget(project, response_id)
         return body
 
@@ -140,7 +237,7 @@ class Runs:
     async def close(self) -> None:
         """Cancel what is under way; wait until all of it is written down and closed."""
         for live in list(self.live):
-            live.cancel()
+            live.break_off()
         if self.live:
             self._quiet = asyncio.get_running_loop().create_future()
             await self._quiet

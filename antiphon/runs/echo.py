@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from antiphon.runs.wishes import Wishes
 from antiphon.types.base import UNSET
-from antiphon.types.request import CreateResponse
-from antiphon.types.response import ReasoningEcho, Response
+from antiphon.types.request import CreateResponse, conversation_id
+from antiphon.types.response import InConversation, ReasoningEcho, Response
 from antiphon.types.tools import CustomTool, Format, JsonSchemaFormat, TextFormat, TextInput, Tool
 
 Flavour = Literal["openai", "azure"]
@@ -48,6 +48,9 @@ def skeleton(
 
 def _repeat(asked: CreateResponse, wishes: Wishes, response: Response) -> None:
     """Put in what a plain request does not set."""
+    if asked.conversation is not None:
+        response.conversation = InConversation(conversation_id(asked.conversation))
+    response.background = asked.background is True
     response.max_tool_calls = asked.max_tool_calls
     response.parallel_tool_calls = asked.parallel_tool_calls is not False
     response.top_logprobs = asked.top_logprobs or 0
@@ -55,7 +58,7 @@ def _repeat(asked: CreateResponse, wishes: Wishes, response: Response) -> None:
     response.frequency_penalty = float(asked.frequency_penalty or 0.0)
     response.prompt_cache_retention = asked.prompt_cache_retention
     response.prompt_cache_options = _cache_options(asked)
-    response.reasoning = _reasoning(asked)
+    response.reasoning = _reasoning(asked, wishes)
     response.text = {"format": _format(wishes.format), "verbosity": verbosity(asked) or "medium"}
     response.tool_choice = wishes.choice
     response.tools = [_echoed(tool) for tool in wishes.tools]
@@ -80,14 +83,14 @@ def _format(format: Format) -> Any:
     }
 
 
-def _reasoning(asked: CreateResponse) -> ReasoningEcho:
+def _reasoning(asked: CreateResponse, wishes: Wishes) -> ReasoningEcho:
     options = asked.reasoning
     if options is None:
         return ReasoningEcho()
     return ReasoningEcho(
         effort=options.effort,
         summary=options.summary or options.generate_summary,
-        context=options.context or UNSET,
+        context=("all_turns" if wishes.all_turns else "current_turn") if options.context else UNSET,
         mode=options.mode or UNSET,
     )
 

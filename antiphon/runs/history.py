@@ -15,11 +15,12 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.errors import ClientError
-from antiphon.ids import ItemIds, response_of
-from antiphon.runs.memory import Memory
+from antiphon.ids import Ids, ItemIds, response_of
+from antiphon.runs.memory import Remembering
 from antiphon.runs.retelling import contradicting, new_ones
 from antiphon.runs.said import ANSWERING, CALLING, CALLS, OUTPUTS, Said
 from antiphon.store.base import Responses
+from antiphon.store.conversations import Conversations
 from antiphon.types.codec import encode, open_items
 from antiphon.types.content import InputText
 from antiphon.types.items import (
@@ -38,6 +39,8 @@ _STATUSES = ("in_progress", "completed", "incomplete")
 _ABOUT_CALLS = CALLING | ANSWERING
 _ONE_MESSAGE = frozenset({Message})
 NO_CALLS: frozenset[str] = frozenset()
+_ARRAYS_OF_ONE_TURN = 2
+"""Input and output of a turn that continues none."""
 _KIND: dict[type[Any], str] = {
     shape: str(shape.__struct_config__.tag) for shape in (Message, ItemReference)
 }
@@ -61,7 +64,7 @@ class Brought(Struct):
 
 
 async def said_before(
-    store: Responses, project: str, parent: str, memory: Memory | None
+    store: Responses, project: str, parent: str, memory: Remembering | None
 ) -> tuple[Said, dict[Any, Any]]:
     """Everything said up to ``parent``, and what the backend remembers of it: from the memory, or
     from the store. Raises ``ClientError`` if it is not there."""
@@ -70,6 +73,8 @@ async def said_before(
         return found
     forgotten = memory.forgotten if memory is not None else 0
     arrays = await store.context(project, parent)
+    if arrays is not None and len(arrays) == _ARRAYS_OF_ONE_TURN:
+        await _check_alone(store, project, parent)
     if arrays is None:
         raise ClientError(
             f"Previous response with id '{parent[:80]}' not found.",
@@ -84,6 +89,33 @@ async def said_before(
     return said, {}
 
 
+async def _check_alone(store: Responses, project: str, parent: str) -> None:
+    """What a response in a conversation was told is in the conversation, and not known from the
+    response: it is no beginning of a chain. Raises ``ClientError``."""
+    found = await store.load_object(project, parent)
+    if found is None or b'"conversation":{' not in found[0]:
+        return
+    conversation = msgspec.json.decode(found[0], type=_InConversation).conversation
+    if conversation is not None:
+        raise ClientError(
+            f"The response '{parent}' was made in the conversation '{conversation['id']}': send "
+            "that as 'conversation' instead of 'previous_response_id'.",
+            code="response_in_conversation",
+            param="previous_response_id",
+        )
+
+
+class _InConversation(Struct):
+    conversation: dict[str, str] | None = None
+
+
+def retold(said: Said) -> list[Any]:
+    """Everything said, as raw items to be stored."""
+    raw = [item.raw if isinstance(item, Opaque) else item for item in said.items]
+    decoded: list[Any] = msgspec.json.decode(encode(raw))
+    return decoded
+
+
 def without_cut_calls(past: Said, brought: Brought) -> Said:
     """The history without the calls that were cut short and that nobody has answered."""
     if not past.cut:
@@ -95,12 +127,19 @@ def without_cut_calls(past: Said, brought: Brought) -> Said:
 
 
 async def referred(
-    asked: Sequence[dict[str, Any]], *, past: Said, store: Responses, project: str
+    asked: Sequence[dict[str, Any]],
+    *,
+    past: Said,
+    store: Responses,
+    kept: Conversations,
+    project: str,
+    param: str = "input",
 ) -> Sequence[dict[str, Any]]:
-    """The ``input`` items of a request with every reference replaced by what it stands for."""
+    """The ``param`` items of a request with every reference replaced by what it stands for."""
     if not any("id" in raw and is_reference(raw) for raw in asked):
         return asked
-    return await _resolved(asked, open_items(asked), past, store, project)
+    items = open_items(asked, param=param)
+    return await _resolved(asked, items, past, store, kept, project, param)
 
 
 def is_reference(raw: dict[str, Any]) -> bool:
@@ -126,16 +165,20 @@ def bring(
         dropped = contradicting(items, past, keep)
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
-    normal: list[Any] = []
-    if stored:
-        taken: set[str] = set()
-        for one, item in zip(raw, items, strict=True):
-            normal.append(_normal(one, item, ids, past.by_id, taken))
-    return Brought(normal, items, set(map(type, items)), dropped)
+    raws = normal(raw, items, ids, past.by_id) if stored else []
+    return Brought(raws, items, set(map(type, items)), dropped)
+
+
+def normal(
+    raw: Sequence[dict[str, Any]], items: Sequence[Item], ids: ItemIds | Ids, known: Container[str]
+) -> list[Any]:
+    """The items as they are stored; no id is one that is ``known``."""
+    taken: set[str] = set()
+    return [_normal(one, item, ids, known, taken) for one, item in zip(raw, items, strict=True)]
 
 
 def _normal(
-    raw: dict[str, Any], item: Item, ids: ItemIds, known: Container[str], taken: set[str]
+    raw: dict[str, Any], item: Item, ids: ItemIds | Ids, known: Container[str], taken: set[str]
 ) -> dict[str, Any]:
     """The item as it is stored and listed: typed, with an id, a status and content parts.
 
@@ -206,7 +249,9 @@ async def _resolved(
     items: Sequence[Item],
     past: Said,
     store: Responses,
+    kept: Conversations,
     project: str,
+    param: str,
 ) -> list[dict[str, Any]]:
     known = past.by_id
     stored: dict[str, dict[str, dict[str, Any]]] = {}
@@ -219,7 +264,7 @@ async def _resolved(
         if item.id in seen:  # forty bytes each, and the item may be megabytes
             raise ClientError(
                 f"Duplicate item found with id '{item.id[:80]}'. Remove the second reference.",
-                param=f"input[{index}].id",
+                param=f"{param}[{index}].id",
             )
         seen.add(item.id)
         if item.id in known:
@@ -231,7 +276,10 @@ async def _resolved(
                 stored[owner] = await _stored_items(owner, store, project)
             found = stored[owner].get(item.id)
             if found is None:
-                raise _no_item(item.id, index)
+                one = await kept.find_item(project, item.id)
+                if one is None:
+                    raise _no_item(item.id, f"{param}[{index}].id")
+                found = msgspec.json.decode(one)
             resolved.append(found)
     return resolved
 
@@ -247,13 +295,13 @@ async def _stored_items(
     return {item["id"]: item for item in items}
 
 
-def _no_item(item_id: str, index: int) -> ClientError:
+def _no_item(item_id: str, param: str) -> ClientError:
     return ClientError(
         f"Item with id '{item_id[:80]}' not found. Items of responses created with `store: false` "
         "are not kept; send the item itself instead.",
         status=404,
         code="item_not_found",
-        param=f"input[{index}].id",
+        param=param,
     )
 
 
@@ -267,7 +315,7 @@ def check_calls(past: Said, brought: Brought) -> None:
     called = set(_ids_of(CALLING, brought.items))
     answered = set(_ids_of(ANSWERING, brought.items))
     if not answered <= called:
-        _check_called(called | past.called, brought.items)
+        check_called(called | past.called, brought.items)
     for item in (*past.open.values(), *brought.items):
         if type(item) not in CALLING:
             continue
@@ -281,7 +329,19 @@ def check_calls(past: Said, brought: Brought) -> None:
             )
 
 
-def _check_called(called: Container[str], items: Sequence[Item]) -> None:
+def check_outputs(past: Said) -> None:
+    """In a conversation the call of an output may have been deleted. Raises ``ClientError``."""
+    lost = past.answered - past.called
+    if lost:
+        raise ClientError(
+            f"No tool call found for the output with call_id {min(lost)} in the conversation. "
+            "Delete that item from it.",
+            code="tool_call_not_found",
+            param="conversation",
+        )
+
+
+def check_called(called: Container[str], items: Sequence[Item], param: str = "input") -> None:
     """Every output has its call."""
     for index, item in enumerate(items):
         if isinstance(item, OUTPUTS) and item.call_id not in called:
@@ -291,7 +351,7 @@ def _check_called(called: Container[str], items: Sequence[Item]) -> None:
                 "call before its output, or the id of the response that made it as "
                 "previous_response_id.",
                 code="tool_call_not_found",
-                param=f"input[{index}].call_id",
+                param=f"{param}[{index}].call_id",
             )
 
 
@@ -305,44 +365,6 @@ def call_ids(past: Said, brought: Brought) -> frozenset[str]:
     if not brought.calling:
         return frozenset(past.told) if past.told else NO_CALLS
     return frozenset(past.told).union(_ids_of(_ABOUT_CALLS, brought.items))
-
-
-# Truncation -------------------------------------------------------------------------------
-
-
-def shortened(items: Sequence[Item], new: int) -> list[Item] | None:
-    """The context without the older half of its exchanges, or None if nothing can go.
-
-    ``new`` items at the end stay, and so do system and developer messages. An exchange starts
-    with a user message, so a call is never parted from its output.
-    """
-    old = len(items) - new
-    starts = [
-        index
-        for index, item in enumerate(items[:old])
-        if isinstance(item, Message) and item.role == "user"
-    ]
-    if not starts:
-        return None
-    middle = (len(starts) + 1) // 2
-    end = starts[middle] if middle < len(starts) else old
-    if end <= starts[0]:
-        return None
-    kept = [item for item in items[:end] if _is_standing(item)]
-    if len(kept) == end or _answers(items[end:], items[:end]):
-        return None
-    return [*kept, *items[end:]]
-
-
-def _answers(kept: Sequence[Item], gone: Sequence[Item]) -> bool:
-    """Whether what is kept answers a call that would go: the one the new items bring results of."""
-    called = {item.call_id for item in gone if isinstance(item, CALLS)}
-    called -= {item.call_id for item in gone if isinstance(item, OUTPUTS)}
-    return any(isinstance(item, OUTPUTS) and item.call_id in called for item in kept)
-
-
-def _is_standing(item: Item) -> bool:
-    return isinstance(item, Message) and item.role in ("system", "developer")
 
 
 def skipped(past: Said, brought: Brought) -> list[str]:

@@ -16,8 +16,9 @@ begun, it is recorded as ``cancelled`` with what was written so far.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,9 +28,10 @@ from antiphon.backends.base import Call, Turn
 from antiphon.errors import ContextOverflow, RemoteError
 from antiphon.observe import Broke, ResponseFinished, Retried
 from antiphon.runs.context import Context
-from antiphon.runs.history import shortened
 from antiphon.runs.run import CallModel, Run
+from antiphon.runs.truncation import shortened
 from antiphon.store.base import StoredResponse
+from antiphon.store.work import Fenced
 from antiphon.stream.deltas import Delta
 from antiphon.stream.spelling import head_and_output, joined
 from antiphon.types.codec import encode
@@ -83,7 +85,7 @@ class Live:
         self._reader: Reader | None = reader
         self._run = Run(context, attempts=runs.settings.attempts)
         self._call: Call | None = None
-        self._opener: asyncio.TimerHandle | None = None
+        self._opener: asyncio.Handle | None = None
         self._paused = False
         self._first_delta_ms: int | None = None
         self.deadline = 0.0
@@ -109,11 +111,22 @@ class Live:
 
     def open(self) -> None:
         """Begin the first model call, and see that a stream's reader is not kept in the dark."""
-        turn = self._context.turn
+        step = self._run.step
+        turn = self._context.turn if step is None else step.turn
         self._begin_call(turn)
         if turn.live:
             wait = self._runs.settings.first_event_wait_seconds
             self._opener = asyncio.get_running_loop().call_later(wait, self._begin_anyway)
+
+    def warm(self) -> None:
+        """Make the response without the model: it is over as soon as it has begun."""
+        self.deadline = inf
+        self._opener = asyncio.get_running_loop().call_soon(self._end_warm)
+
+    def _end_warm(self) -> None:
+        events = self._begin()
+        self._run.leave_empty()
+        self._end(events)
 
     # -- the reader -------------------------------------------------------------------------
 
@@ -130,6 +143,14 @@ class Live:
 
     def cancel(self) -> None:
         """The reader has left, and hears nothing more."""
+        if self._context.outlives:
+            self._reader = None
+            self.resume()
+        else:
+            self.break_off()
+
+    def break_off(self) -> None:
+        """The response is to end now, and the reader hears nothing more."""
         self._reader = None
         if self._run.over:
             return  # being stored; that is not broken off
@@ -138,7 +159,7 @@ class Live:
             self._run.cancel()
             self._end([])
         else:
-            self._runs.forget(self)
+            self._abandon(partial(self._runs.forget, self))
 
     # -- the model call ---------------------------------------------------------------------
 
@@ -170,7 +191,12 @@ class Live:
         """The model call failed, or something of ours in it."""
         if self._run.over:
             return  # a reader failed in hearing the end; that is told, and only once
-        if isinstance(error, ContextOverflow) and not self.begun and self._shorten():
+        overflow = isinstance(error, ContextOverflow)
+        if self._run.compacting and isinstance(error, RemoteError):
+            step = self._run.compact_otherwise(overflow)
+            if step is not None:
+                return self._again(step)
+        if overflow and not self.begun and self._shorten():
             return
         if not self.begun:
             self._refuse(error)
@@ -226,7 +252,9 @@ class Live:
 
     def _again(self, step: CallModel) -> None:
         self._stop()
-        self._runs.observe(Retried("run", step.turn.model, "demand", step.attempt))
+        self._context = self._run.context
+        if step.reason:
+            self._runs.observe(Retried("run", step.turn.model, "demand", step.attempt))
         self._begin_call(step.turn)
 
     def _shorten(self) -> bool:
@@ -240,7 +268,7 @@ class Live:
         self._shortened += 1
         turn = msgspec.structs.replace(context.turn, items=items, known=None)
         self._context = msgspec.structs.replace(context, turn=turn)
-        self._run = Run(self._context, attempts=self._runs.settings.attempts)
+        self._run.rewind(self._context)
         self._begin_call(turn)
         return True
 
@@ -255,6 +283,18 @@ class Live:
 
     def _refuse(self, error: Exception) -> None:
         self._stop()
+        self._abandon(partial(self._tell_refusal, error))
+
+    def _abandon(self, then: Callable[[], None]) -> None:
+        """There will be no response: what was held for it is given back first, because who is
+        refused may come again at once."""
+        gone = self._context.abandon()
+        if gone:
+            asyncio.gather(*gone).add_done_callback(lambda _: then())
+        else:
+            then()
+
+    def _tell_refusal(self, error: Exception) -> None:
         reader, self._reader = self._reader, None
         self._runs.forget(self)
         if reader is not None:
@@ -267,6 +307,9 @@ class Live:
         """Store the response if the request wants it; then say that it is over."""
         self._stop()
         self._last = events
+        self._store()
+
+    def _store(self) -> None:
         stored, endings = self.response.store, self._context.also
         if stored or endings:
             row = self._row()
@@ -276,10 +319,15 @@ class Live:
             self._settled()
 
     def _stored(self, row: StoredResponse, error: Exception | None) -> None:
+        held = self._context.held
         if error is None:
-            if self.response.store:
+            if held is not None:
+                held.remember(self._context, row)
+            elif self.response.store:
                 self._runs.memory.keep(self._context, row)
         else:
+            if not isinstance(error, Fenced):  # else it is another's to end
+                self._context.abandon()
             self._runs.observe(Broke("store", error, self.response.id))
             self.unstored = "The response was made but could not be stored."
         self._settled()

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from antiphon.ids import KEY_LENGTH, now_ms
 from antiphon.runs.said import Said
 from antiphon.store.base import StoredResponse
+from antiphon.store.conversations import Mark
 
 if TYPE_CHECKING:
     from antiphon.runs.context import Context
@@ -38,7 +39,8 @@ _DELETED_MAX = 4_096
 
 
 class _Entry(Struct, eq=False):
-    """One response: ``length`` items of ``said``, then what ``unread`` holds (JSON arrays)."""
+    """One response: ``length`` items of ``said``, then what ``unread`` holds (JSON arrays). Or a
+    conversation, at its ``mark``."""
 
     said: Said | None
     length: int
@@ -46,6 +48,7 @@ class _Entry(Struct, eq=False):
     memo: dict[Any, Any]
     expires_at: int | None
     size_bytes: int
+    mark: Mark | None = None
 
     def opened(self) -> Said:
         """Everything said up to this response. Extends the parent's, if nobody did before."""
@@ -58,6 +61,24 @@ class _Entry(Struct, eq=False):
             said.read(array)
         self.said, self.length, self.unread = said, len(said.items), ()
         return said
+
+
+class Remembering(Protocol):
+    """What a context asks of a memory: of the process's, or of one connection's (``local.py``).
+
+    ``everything``: also responses that will not be stored are kept, and need their input as if
+    they were.
+    """
+
+    everything: bool
+
+    @property
+    def forgotten(self) -> int: ...
+    def recall(self, project: str, response_id: str) -> tuple[Said, dict[Any, Any]] | None: ...
+    def peek(self, project: str, response_id: str) -> Said | None: ...
+    def learn(self, project: str, response_id: str, said: Said, forgotten: int) -> None: ...
+    def alone_knows(self, project: str, response_id: str) -> bool:
+        """Whether no store has this response, so that what continues it must tell all of it."""
 
 
 class Memory:
@@ -80,6 +101,7 @@ class Memory:
         self._beginnings: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._bytes = 0
         self._deleted: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.everything = False
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -157,6 +179,60 @@ class Memory:
         self._deleted[project, response_id] = None
         if len(self._deleted) > _DELETED_MAX:
             self._deleted.popitem(last=False)
+
+    def drop(self, project: str, response_id: str) -> None:
+        """Remember the response no longer; it was not deleted."""
+        self._drop((project, response_id))
+
+    def alone_knows(self, project: str, response_id: str) -> bool:
+        """Never: this is a cache of the store."""
+        return False
+
+    # -- conversations: remembered by their own id, and outdated as soon as their mark is --------
+
+    def mark(self, project: str, conversation_id: str) -> Mark | None:
+        """Up to where the conversation is remembered, if it is."""
+        entry = self._entries.get((project, conversation_id))
+        return None if entry is None else entry.mark
+
+    def conversation(
+        self, project: str, conversation_id: str
+    ) -> tuple[Said, dict[Any, Any], Mark | None]:
+        """What ``recall`` tells of a response, and the mark; None if it is not remembered."""
+        found = self.recall(project, conversation_id)
+        if found is None:
+            return Said(), {}, None
+        return *found, self.mark(project, conversation_id)
+
+    def keep_conversation(
+        self, conversation_id: str, mark: Mark, context: Context, row: StoredResponse
+    ) -> None:
+        """Remember it at ``mark``, with what the response of this context and row has added."""
+        said, past, known = context.said, context.past, context.turn.known
+        text = len(row.input) + len(row.output) + (said.size_bytes if said is not None else 0)
+        entry = _Entry(
+            said,
+            past,
+            (row.input, row.output),
+            known.memo if known is not None else {},
+            None,
+            _size_bytes(text, past + context.new + 1),
+            mark,
+        )
+        self._put(self._entries, (row.project, conversation_id), entry)
+
+    def learn_conversation(
+        self, project: str, conversation_id: str, said: Said, memo: dict[Any, Any], mark: Mark
+    ) -> None:
+        """Remember what was read from the store."""
+        length = len(said.items)
+        size_bytes = _size_bytes(said.size_bytes, length)
+        entry = _Entry(said, length, (), dict(memo), None, size_bytes, mark)
+        self._put(self._entries, (project, conversation_id), entry)
+
+    def forget_conversation(self, project: str, conversation_id: str) -> None:
+        """It was deleted."""
+        self._drop((project, conversation_id))
 
     def _put(
         self,

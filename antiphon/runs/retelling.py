@@ -22,6 +22,8 @@ from antiphon.types.content import InputText, OutputText
 from antiphon.types.items import (
     Call,
     CallOutput,
+    Compaction,
+    CompactionTrigger,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -33,7 +35,7 @@ from antiphon.types.items import (
     Reasoning,
 )
 
-_SAYING = frozenset({Message, Reasoning, ItemReference, Opaque})
+_SAYING = frozenset({Message, Reasoning, ItemReference, Compaction, CompactionTrigger, Opaque})
 """Items that have to do with no call."""
 
 
@@ -159,6 +161,8 @@ def _is_same(item: Item, known: Item | None) -> bool:
             return _wording(item) == _wording(known)
         case Reasoning(), Reasoning():
             return not given(item.content) or item.content == known.content
+        case Compaction(), Compaction():
+            return item.encrypted_content == known.encrypted_content
         case Opaque(), Opaque():
             return item.type == known.type
         case _:

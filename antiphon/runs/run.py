@@ -26,17 +26,22 @@ from msgspec import Struct
 from antiphon.backends.base import Turn
 from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.ids import ItemIds
+from antiphon.runs.compaction import Compacted, Summary
 from antiphon.runs.context import Context
 from antiphon.runs.demands import Demands
+from antiphon.runs.said import CALLS
+from antiphon.runs.truncation import shortened
 from antiphon.runs.warden import Warden
+from antiphon.sealing.base import Unsealable
 from antiphon.stream.compose import Composer
 from antiphon.stream.cuts import Cuts
 from antiphon.stream.deltas import Delta, Finish, Spent
 from antiphon.stream.gate import Gate
 from antiphon.stream.replay import TERMINAL_EVENT
+from antiphon.stream.resume import cut_open_items
 from antiphon.types.content import InputText
-from antiphon.types.events import Created, Event, InProgress
-from antiphon.types.items import Message, OutputMessage
+from antiphon.types.events import Created, Event, InProgress, Queued
+from antiphon.types.items import Compaction, Message, OutputItem, OutputMessage
 from antiphon.types.response import (
     IncompleteDetails,
     InputTokensDetails,
@@ -64,6 +69,7 @@ class Run:
     """
 
     __slots__ = (
+        "_aside_tokens",
         "_attempt",
         "_attempts",
         "_composer",
@@ -83,11 +89,21 @@ class Run:
         self.cuts = Cuts() if turn.live and response.store else None
         self._gate = Gate(response, read=turn.live, cuts=self.cuts)
         ids: ItemIds = context.ids
-        self._composer = Composer(self._gate, ids, taken=context.call_ids, logprobs=turn.logprobs)
+        self._composer = Composer(
+            self._gate,
+            ids,
+            taken=context.call_ids,
+            logprobs=turn.logprobs,
+            seal=context.seal,
+            hides=context.hides,
+        )
         self._attempts = attempts
         self._attempt = 1
         self.step: CallModel | None = CallModel(turn)
-        self._warden = Warden(context.demands)
+        self._warden: Warden | Summary = Warden(context.demands)
+        self._aside_tokens = 0
+        if context.compaction is not None:
+            self._compact_first()
         self._spent: Spent | None = None
         self._usage: Usage | None = None
 
@@ -112,10 +128,54 @@ class Run:
         gate.tell(InProgress, gate.response)
         return gate.take()
 
+    def resume(self, log: Sequence[Event]) -> list[Event]:
+        """Go on where the log of a background response ends, in place of ``begin``
+        (``stream/resume.py``).
+
+        What the last model call had begun is closed as incomplete and the call is made again. If
+        it had come to its end, which shows in a call or an answer that is closed, the run is over:
+        a caller who was told of a call must not be told of it twice.
+        """
+        gate = self._gate
+        if not log:
+            gate.response.status = "queued"
+            gate.tell(Created, gate.response)
+            gate.tell(Queued, gate.response)
+        gate.again(log)
+        if gate.queued:
+            gate.response.status = "in_progress"
+            gate.tell(InProgress, gate.response)
+            return gate.take()
+        ended = not gate.open_items() and self._turn_ended(gate.response.output)
+        cut_open_items(gate, log)
+        output = gate.response.output
+        self._composer.after(output)
+        if self.compacting:
+            self._compacted_before(output)
+        if self.over:
+            return gate.take()
+        if ended or any(isinstance(i, CALLS) and i.status == "completed" for i in output):
+            self._end("completed", completed_at=self.context.clock() // 1000)
+        return gate.take()
+
+    def _turn_ended(self, output: Sequence[OutputItem]) -> bool:
+        last = output[-1] if output else None
+        if not isinstance(last, OutputMessage) or self.context.demands.must_call:
+            return False
+        return last.status == "completed" and last.phase != "commentary"
+
+    def rewind(self, context: Context) -> None:
+        """Another context, before the first batch is fed."""
+        self.context = context
+        self.step = CallModel(context.turn)
+        if context.compaction is not None:
+            self._compact_first()
+
     def demand(self, demands: Demands) -> None:
         """Other demands than the context's, before the first batch is fed."""
         self.context = msgspec.structs.replace(self.context, demands=demands)
-        self._warden = Warden(demands)
+        if not self.compacting:
+            self._warden = Warden(demands)
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""
@@ -144,6 +204,9 @@ class Run:
     def _finish(self, reason: str, admitted: Sequence[Delta]) -> None:
         """The turn is over, ``admitted`` being what is still to be composed of it."""
         self._add_usage()
+        if isinstance(self._warden, Summary):
+            self._compacted(self._warden.text)
+            return
         cut = reason in ("length", "filter")
         problem = None if cut else self._warden.verdict()
         if problem is not None:
@@ -163,6 +226,75 @@ class Run:
             self._end("incomplete", cut=_cut("content_filter"))
         else:
             self._end("completed", completed_at=self.context.clock() // 1000)
+
+    # -- compaction: a model call of its own before the first one ------------------------------
+
+    @property
+    def compacting(self) -> bool:
+        """Whether the current step writes the summary of a compaction."""
+        return isinstance(self._warden, Summary)
+
+    def _compact_first(self) -> None:
+        plan = self.context.compaction
+        assert plan is not None
+        self._warden = Summary()
+        self.step = CallModel(plan.asking)
+
+    def _compacted(self, summary: str) -> None:
+        """The summary is there: its item is made, and the response goes on behind it."""
+        plan = self.context.compaction
+        assert plan is not None
+        self._aside_tokens = self._usage.output_tokens if self._usage else 0
+        if not summary:
+            return self._go_on(None)
+        try:
+            done = plan.finish(summary)
+        except Unsealable:
+            return self._go_on(None)
+        self._composer.compact(done.sealed)
+        self._go_on(done)
+
+    def _compacted_before(self, output: Sequence[OutputItem]) -> None:
+        """Whoever had this response before may have compacted already: not twice."""
+        plan = self.context.compaction
+        made = [i for i in output if isinstance(i, Compaction) and i.encrypted_content]
+        if made and plan is not None:
+            self._go_on(plan.reopened(made[0].encrypted_content))
+
+    def compact_otherwise(self, overflow: bool) -> CallModel | None:
+        """The summary's model call failed (``overflow``: its input was too long): the next step,
+        with less to sum up or without a summary. None where nothing is left to do but that."""
+        plan = self.context.compaction
+        if plan is None:
+            return None
+        items = shortened(plan.asking.items, 1) if overflow else None
+        if items is not None:
+            asking = msgspec.structs.replace(plan.asking, items=items, known=None)
+            plan = msgspec.structs.replace(plan, asking=asking)
+            self.context = msgspec.structs.replace(self.context, compaction=plan)
+            self._compact_first()
+        elif plan.alone:
+            return None
+        else:
+            self._add_usage()
+            self._go_on(None)
+        return self.step
+
+    def _go_on(self, done: Compacted | None) -> None:
+        plan = self.context.compaction
+        assert plan is not None
+        turn = plan.turn if done is None else done.turn
+        self.context = msgspec.structs.replace(self.context, compaction=None, turn=turn)
+        self._warden = Warden(self.context.demands)
+        if not plan.alone:
+            self.step = CallModel(turn)
+        elif done is not None:
+            self._end("completed", completed_at=self.context.clock() // 1000)
+        else:
+            message = "The model wrote no summary, so the conversation could not be compacted."
+            self._end("failed", error=ResponseError(code="server_error", message=message))
+
+    # -- demands -------------------------------------------------------------------------------
 
     def _again(self, problem: str) -> None:
         """Ask the model again, telling it what was wrong, or give up."""
@@ -191,7 +323,7 @@ class Run:
         budget = self.context.turn.max_output_tokens
         if budget is None or self._usage is None:
             return budget
-        return budget - self._usage.output_tokens
+        return budget - (self._usage.output_tokens - self._aside_tokens)
 
     def fail(self, error: RemoteError) -> list[Event]:
         """Close what is open and end as failed."""
@@ -199,6 +331,11 @@ class Run:
         self._composer.close(cut=True)
         self._end("failed", error=ResponseError(code=error.event_code, message=error.message))
         return self._gate.take()
+
+    def leave_empty(self) -> None:
+        """End as completed without a model call (a warm-up)."""
+        self._usage = Usage(0, 0, 0, InputTokensDetails(0), OutputTokensDetails(0))
+        self._end("completed", completed_at=self.context.clock() // 1000)
 
     def cancel(self) -> list[Event]:
         """Close what is open and end as cancelled; no event of the API says so."""

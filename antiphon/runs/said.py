@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from antiphon.types.base import given
 from antiphon.types.codec import open_stored
 from antiphon.types.content import InputFile
 from antiphon.types.items import (
     Call,
     CallOutput,
+    Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -22,6 +24,7 @@ from antiphon.types.items import (
     Item,
     Message,
     Opaque,
+    Reasoning,
 )
 
 CALLS = FunctionCall | CustomToolCall
@@ -38,18 +41,21 @@ class Said:
     ``told``: calls and outputs by call_id. ``called``, ``answered``: the call_ids of calls, of
     outputs. ``open``: calls without an output, by call_id, in their order. ``cut``: those of them
     that were cut short. ``opaque``: types of the items we do not interpret. ``files``: one holds
-    a document. ``size_bytes``: of the JSON it was read from.
+    a document. ``compacted``: one is a compaction; ``sealed``: reasoning among them is sealed.
+    ``size_bytes``: of the JSON it was read from.
     """
 
     __slots__ = (
         "answered",
         "by_id",
         "called",
+        "compacted",
         "cut",
         "files",
         "items",
         "opaque",
         "open",
+        "sealed",
         "size_bytes",
         "told",
     )
@@ -64,6 +70,8 @@ class Said:
         self.cut: set[str] = set()
         self.opaque: set[str] = set()
         self.files = False
+        self.compacted = False
+        self.sealed = False
         self.size_bytes = size_bytes
         if items:
             self.add(items)
@@ -88,6 +96,10 @@ class Said:
                 self._call(item)  # type: ignore[arg-type]
             elif kind in ANSWERING:
                 self._answer(item)  # type: ignore[arg-type]
+            elif kind is Reasoning:
+                self.sealed = self.sealed or given(item.encrypted_content)  # type: ignore[union-attr]
+            elif kind is Compaction:
+                self.compacted = True
             elif kind is Opaque:
                 self.opaque.add(item.type)  # type: ignore[union-attr]
             if id := id_of(item):

@@ -6,9 +6,10 @@ A missing id, a deleted one, an expired one and another project's are the same 4
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from antiphon.errors import ClientError
 from antiphon.runs.echo import Flavour
@@ -22,9 +23,16 @@ from antiphon.types.items import OutputItem
 from antiphon.types.resources import Deleted, Page
 from antiphon.types.response import Response
 
+if TYPE_CHECKING:
+    from antiphon.runs.driver import Runs
+
 _LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
 _CONTENT_FILTERS = b',"content_filters":[]}'
+
+
+class _Made(Struct):
+    background: bool = False
 
 
 def _missing(response_id: str) -> ClientError:
@@ -44,15 +52,21 @@ async def _row(store: Responses, project: str, response_id: str) -> StoredRespon
 
 
 async def retrieve(
-    store: Responses,
+    runs: Runs,
     project: str,
     response_id: str,
     *,
     include: frozenset[str] = frozenset(),
     flavour: Flavour = "openai",
 ) -> bytes:
-    """The Response object as JSON; logprobs only if included. Raises ``ClientError`` 404."""
+    """The Response object as JSON, also of one that is being made in the background; logprobs
+    only if included. Raises ``ClientError`` 404."""
+    store = runs.store
     found = await store.load_object(project, response_id)
+    if found is None and runs.background is not None:
+        found = await runs.background.snapshot(project, response_id)
+        if found is None:  # it may have ended between the two
+            found = await store.load_object(project, response_id)
     if found is None:
         raise _missing(response_id)
     head, output = found
@@ -89,7 +103,7 @@ async def replay(
 
 
 async def input_items(
-    store: Responses,
+    runs: Runs,
     project: str,
     response_id: str,
     *,
@@ -103,7 +117,10 @@ async def input_items(
     Items of deleted ancestors are not shown. Image URLs are left out unless included.
     Raises ``ClientError`` 404, or 400 for an ``after`` that is not in the list.
     """
+    store = runs.store
     history = await store.history(project, response_id)
+    if history is None and runs.background is not None:
+        history = await runs.background.history(project, response_id)
     if history is None:
         raise _missing(response_id)
     items: list[dict[str, Any]] = []
@@ -151,16 +168,24 @@ def _hide_images(item: dict[str, Any]) -> None:
             part["image_url"] = None
 
 
-async def delete(store: Responses, project: str, response_id: str) -> bytes:
-    """Delete it; the deletion object as JSON. Raises ``ClientError`` 404."""
-    if not await store.delete(project, response_id):
+async def delete(
+    store: Responses, project: str, response_id: str, *, running: bool = False
+) -> bytes:
+    """Delete it; the deletion object as JSON. ``running``: what was being made of it is deleted
+    already. Raises ``ClientError`` 404."""
+    if not await store.delete(project, response_id) and not running:
         raise _missing(response_id)
     return encode(Deleted(id=response_id))
 
 
-async def cancel(store: Responses, project: str, response_id: str) -> NoReturn:
-    """Only background responses can be cancelled: ``ClientError`` 400, or 404."""
-    await _row(store, project, response_id)
+async def cancel(runs: Runs, project: str, response_id: str) -> None:
+    """See that a background response is cancelled, if it has not ended yet. Raises
+    ``ClientError``: 404, or 400 for one that was not made in the background."""
+    if runs.background is not None and await runs.background.cancel(project, response_id):
+        return
+    row = await _row(runs.store, project, response_id)
+    if msgspec.json.decode(row.head, type=_Made).background:
+        return
     raise ClientError(
         "Cannot cancel a synchronous response. Only responses created with 'background': true "
         "can be cancelled; to stop a stream, close its connection.",

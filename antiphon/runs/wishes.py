@@ -17,6 +17,7 @@ from msgspec import Struct
 from antiphon.backends.base import Backend, Capabilities
 from antiphon.config import RunSettings
 from antiphon.errors import ClientError
+from antiphon.runs.compaction import threshold
 from antiphon.runs.demands import Demands, argument_checks, offered, settle_strict, text_check
 from antiphon.types.codec import open_choice, open_tools
 from antiphon.types.request import CreateResponse
@@ -27,7 +28,8 @@ class Wishes(Struct, frozen=True):
     """``tools`` and ``choice`` are those of the request, ``shown`` and ``mode`` what a model call
     has of them. ``demands`` hold for a backend that is able to do what it said; ``demands_on``
     says what they are if a call taught otherwise. ``downgrades``: parameters that were accepted
-    but are not fully honoured. ``plain``: nothing was asked for (``is_plain``)."""
+    but are not fully honoured. ``all_turns``: all earlier reasoning is shown to the model.
+    ``plain``: nothing was asked for (``is_plain``)."""
 
     demands: Demands
     demands_on: Callable[[Capabilities], Demands]
@@ -38,6 +40,7 @@ class Wishes(Struct, frozen=True):
     format: Format = TextFormat()
     logprobs: bool = False
     downgrades: list[str] = []
+    all_turns: bool = False
     plain: bool = False
 
 
@@ -52,13 +55,15 @@ _PLAIN = {
 
 
 def wishes_of(
-    asked: CreateResponse, backend: Backend, settings: RunSettings
+    asked: CreateResponse, backend: Backend, settings: RunSettings, warm: bool = False
 ) -> tuple[Capabilities, Wishes]:
-    """What the request asks for, and what its model can do. Raises ``ClientError``."""
+    """What the request asks for, and what its model can do. Raises ``ClientError``. ``warm``: it
+    need not have anything to say yet."""
     if is_plain(asked):
         return backend.capabilities(asked.model or ""), _PLAIN[settings.raw_reasoning]
-    model = _checked_model(asked)
+    model = _checked_model(asked, warm)
     _check_unavailable(asked)
+    threshold(asked.context_management)
     able = backend.capabilities(model)
     tools = settle_strict(open_tools(asked.tools), able)
     choice = open_choice(asked.tool_choice, tools)
@@ -75,6 +80,7 @@ def wishes_of(
         format=format,
         logprobs=_wants_logprobs(asked),
         downgrades=downgrades(asked, able),
+        all_turns=wants_all_turns(asked, able),
     )
 
 
@@ -131,8 +137,19 @@ def _demands(
         callable=frozenset(tool.name for tool in offered(tools, choice)),
         must_call=mode not in ("auto", "none"),
         one_call=asked.parallel_tool_calls is False,
-        no_thoughts=settings.raw_reasoning == "none",
+        no_thoughts=settings.raw_reasoning == "none" and not wants_sealed(asked),
     )
+
+
+def wants_sealed(asked: CreateResponse) -> bool:
+    """Whether reasoning items shall carry their text sealed."""
+    return "reasoning.encrypted_content" in (asked.include or ())
+
+
+def wants_all_turns(asked: CreateResponse, able: Capabilities) -> bool:
+    """Whether the model is shown all its earlier reasoning."""
+    wanted = asked.reasoning is not None and asked.reasoning.context == "all_turns"
+    return wanted and able.takes_reasoning
 
 
 def _wants_logprobs(asked: CreateResponse) -> bool:
@@ -146,7 +163,7 @@ def cannot(message: str, param: str, code: str = "unsupported_value") -> ClientE
     return ClientError(message, code=code, param=param)
 
 
-def _checked_model(asked: CreateResponse) -> str:
+def _checked_model(asked: CreateResponse, warm: bool) -> str:
     if not asked.model:
         raise ClientError(
             "Missing required parameter: 'model'.",
@@ -159,7 +176,13 @@ def _checked_model(asked: CreateResponse) -> str:
             code="mutually_exclusive_parameters",
             param="conversation",
         )
-    if not asked.input and asked.previous_response_id is None and asked.prompt is None:
+    if (
+        not asked.input
+        and asked.previous_response_id is None
+        and asked.conversation is None
+        and asked.prompt is None
+        and not warm
+    ):
         raise ClientError(
             "Missing required parameter: 'input' must be a string or a list of items.",
             code="missing_required_parameter",
@@ -173,11 +196,8 @@ def _check_unavailable(asked: CreateResponse) -> None:
     window = asked.background_options.completion_window if asked.background_options else None
     prewarm = asked.prompt_cache_options is not None and asked.prompt_cache_options.prewarm is True
     for wrong, param, instead in (
-        (asked.background is True, "background", "send the request without it or stream it"),
         (window not in (None, "soonest"), "background_options", "only 'soonest' is available"),
-        (asked.conversation is not None, "conversation", "chain with 'previous_response_id'"),
         (asked.prompt is not None, "prompt", "send 'instructions' and 'input'"),
-        (bool(asked.context_management), "context_management", "use 'truncation': 'auto'"),
         (asked.moderation is not None, "moderation", "no moderation model is configured"),
         (bool((asked.multi_agent or {}).get("enabled")), "multi_agent", "leave it out"),
         (prewarm, "prompt_cache_options.prewarm", "leave it out"),
@@ -201,10 +221,9 @@ def downgrades(asked: CreateResponse, able: Capabilities) -> list[str]:
         ("reasoning.effort", effort and "reasoning.effort" in able.unsent),
         ("reasoning.summary", bool(summary)),
         ("reasoning.mode", reasoning is not None and reasoning.mode == "pro"),
-        ("reasoning.context", reasoning is not None and reasoning.context == "all_turns"),
         (
-            "include:reasoning.encrypted_content",
-            "reasoning.encrypted_content" in (asked.include or ()),
+            "reasoning.context",
+            reasoning is not None and reasoning.context == "all_turns" and not able.takes_reasoning,
         ),
         ("service_tier", asked.service_tier not in (None, "auto", "default")),
         ("access_programs", asked.access_programs is not None),

@@ -18,10 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import Broke
+from antiphon.server import websocket_asgi
 from antiphon.server.errors import no_websocket, stopping, unknown_url, wrong_method
 from antiphon.server.exchange import Deps, Exchange
 from antiphon.server.presence import CallerLeft
-from antiphon.server.routes import health, models, responses
+from antiphon.server.routes import completions, conversations, health, models, responses, webhooks
 
 __all__ = ["Deps", "build"]
 
@@ -30,6 +31,8 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _EXCHANGE = "antiphon.exchange"
 _PREFIX = "/v1"
+_CONVERSATION = "/v1/conversations/{conversation_id}"
+_ENDPOINT = "/v1/webhook_endpoints/{webhook_endpoint_id}"
 
 
 def routes() -> list[Route]:
@@ -41,6 +44,32 @@ def routes() -> list[Route]:
         _at("/v1/responses/{response_id}", GET=responses.retrieve, DELETE=responses.delete),
         _at("/v1/responses/{response_id}/cancel", POST=responses.cancel),
         _at("/v1/responses/{response_id}/input_items", GET=responses.input_items),
+        _at("/v1/chat/completions", POST=completions.create, GET=completions.every),
+        _at(
+            "/v1/chat/completions/{completion_id}",
+            GET=completions.retrieve,
+            POST=completions.update,
+            DELETE=completions.delete,
+        ),
+        _at("/v1/chat/completions/{completion_id}/messages", GET=completions.messages),
+        _at("/v1/conversations", POST=conversations.create),
+        _at(
+            _CONVERSATION,
+            GET=conversations.retrieve,
+            POST=conversations.update,
+            DELETE=conversations.delete,
+        ),
+        _at(f"{_CONVERSATION}/items", GET=conversations.items, POST=conversations.add),
+        _at(
+            f"{_CONVERSATION}/items/{{item_id}}",
+            GET=conversations.item,
+            DELETE=conversations.delete_item,
+        ),
+        _at("/v1/webhook_endpoints", GET=webhooks.every, POST=webhooks.create),
+        _at(_ENDPOINT, GET=webhooks.retrieve, POST=webhooks.update, DELETE=webhooks.delete),
+        _at(f"{_ENDPOINT}/rotate_secret", POST=webhooks.rotate_secret),
+        _at(f"{_ENDPOINT}/test", POST=webhooks.test),
+        _at("/v1/webhook_event_types", GET=webhooks.event_types),
         _at("/v1/models", GET=models.every),
         _at("/v1/models/{model:path}", GET=models.one),
         _at("/", public=True, GET=health.front_page),
@@ -76,7 +105,7 @@ class Front:
             case "http":
                 await self._answer(scope, receive, send)
             case "websocket":
-                await self._refuse_websocket(scope, receive, send)
+                await self._upgrade(scope, receive, send)
             case _:
                 await self._router(scope, receive, send)
 
@@ -112,18 +141,19 @@ class Front:
             if not exchange.started:
                 await exchange.fail(failure)
 
-    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _upgrade(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket. Its creates are observed one by one, its handshake where it is refused."""
         exchange = Exchange(self._deps, scope, receive, _as_refusal(scope, send))
-        await receive()
+        exchange.crowded = self._deps.crowded()
         try:
-            exchange.project = self._deps.keys.project_of(exchange.headers)
-            if scope["path"] == "/v1/responses":
-                exchange.route = "/v1/responses"
-                raise no_websocket()
-            raise unknown_url("GET", scope["path"])
-        except ClientError as refused:
-            await exchange.fail(refused)
-        self._deps.observe(exchange.finished(left=False))
+            await websocket_asgi.accept(exchange, receive, send)
+        except OSError:
+            pass  # the caller left while it was being accepted
+        except Exception as failure:
+            if not isinstance(failure, ClientError | RemoteError):
+                self._deps.observe(Broke("request", failure))
+            await exchange.fail(failure)
+            self._deps.observe(exchange.finished(left=False))
 
 
 class Resource:
@@ -169,10 +199,8 @@ def _hint(path: str) -> str:
         return "The base URL has '/v1' once too often."
     if path.endswith("/") and path != "/":
         return "Did you mean the same without the slash at its end?"
-    if path.lstrip("/").partition("/")[0] in ("responses", "models"):
+    if path.lstrip("/").partition("/")[0] in ("responses", "models", "chat"):
         return f"Did you mean {_PREFIX}{path[:60]}?"
-    if path.endswith("/chat/completions"):
-        return "This server speaks the Responses API: POST /v1/responses."
     return ""
 
 

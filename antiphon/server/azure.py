@@ -6,6 +6,8 @@ Nothing behind it knows Azure, except that ``scope["state"]["flavour"]`` is ``"a
     /openai/v1/responses                                  → /v1/responses
     /openai/deployments/D/responses?api-version=…         → /v1/responses, model D
     /openai/v1/deployments/D/responses                    → /v1/responses, model D
+    /openai/deployments/D/chat/completions?api-version=…  → /v1/chat/completions, model D
+    /openai/v1/dashboard/webhook_endpoints                → /v1/webhook_endpoints
 
 On the way in: path, deployment names, and in emulation mode the refusals of
 ``azure_catalogue``. On the way out: Azure's headers, and its error bodies for the errors its
@@ -40,7 +42,8 @@ BODY_LIMIT_BYTES = 134_217_728
 _PREFIX = "/openai"
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview|-alpha|-beta)?")
 _UNDATED = frozenset({"v1", "preview", "latest"})
-_WITH_MODEL = frozenset({"/v1/responses", "/v1/responses/input_tokens"})
+_CHAT = "/v1/chat/completions"
+_WITH_MODEL = frozenset({"/v1/responses", "/v1/responses/input_tokens", _CHAT})
 _GATEWAY_STATUS = frozenset({401, 404})
 
 
@@ -96,7 +99,7 @@ def locate(path: str, query: bytes, first: str) -> Place | None:
     rest = path.removeprefix(_PREFIX).removeprefix("/")
     if rest == "v1" or rest.startswith("v1/"):
         deployment, rest = _deployment(rest.removeprefix("v1").removeprefix("/"))
-        return Place(f"/v1/{rest}", UNDATED, deployment)
+        return Place(f"/v1/{_without_dashboard(rest)}", UNDATED, deployment)
     version = _version(query)
     if version is None:
         return Place(path, error=NOT_FOUND)
@@ -104,7 +107,12 @@ def locate(path: str, query: bytes, first: str) -> Place | None:
     if rest.partition("/")[0] == "responses" and older(version, first):
         message = f"Azure OpenAI Responses API is enabled only for api-version {first} and later"
         return Place(path, version, error=AzureError(400, "BadRequest", message))
-    return Place(f"/v1/{rest}", version, deployment)
+    return Place(f"/v1/{_without_dashboard(rest)}", version, deployment)
+
+
+def _without_dashboard(rest: str) -> str:
+    """Webhook endpoints stand under ``dashboard/`` there."""
+    return rest.removeprefix("dashboard/") if rest.startswith("dashboard/webhook_") else rest
 
 
 def _deployment(rest: str) -> tuple[str | None, str]:
@@ -153,6 +161,8 @@ def _emulate(
         raise ClientError(
             NO_DEPLOYMENT.message, code=NO_DEPLOYMENT.code, status=NO_DEPLOYMENT.status
         )
+    if place.path == _CHAT:
+        return  # the catalogue is about the Responses API
     resolved = settings.deployments.get(deployment)
     refused = refusal(body, place.version, settings.region, known, resolved=resolved)
     if refused is not None:
@@ -207,6 +217,10 @@ class AzureDialect:
         inner = _rewritten(scope, place)
         if self._concerns_body(scope, place):
             receive = self._reworking(inner, receive, place)
+        elif scope["type"] == "websocket" and place.error is None:
+            # Every create on it is reworked when it is read, and refused there.
+            known = self._settings, self._catalogue
+            inner["state"]["rework"] = lambda body: rework(body, place, *known)
         answer = _Answer(send, place, self._settings)
         await self._app(inner, receive, answer.send)
 

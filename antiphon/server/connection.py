@@ -6,6 +6,8 @@
   that no body is touched.
 - There also the head is measured: one that does not end within ``HEAD_BYTES_MAX`` is a 400.
 - A caller who leaves has left the answer under way too, not only the request it sent last.
+- A handshake for a WebSocket is taken where there is one, if that is switched on; elsewhere, and
+  where it is none, an upgrade is answered as the request it is. What it takes is imported then.
 - What only uvicorn's own requests need (parser, queue, event) is made when the first of them
   comes: a connection that streams holds 4 KB less, a quarter of all.
 """
@@ -14,11 +16,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from antiphon.outbox import Outbox
+    from antiphon.server.exchange import Deps
 
 HEAD_BYTES_MAX = 65_536
 """Request line and headers together; the parser itself would take any number."""
@@ -68,7 +74,10 @@ class Connection(HttpToolsProtocol):
     # Slots: uvicorn's attributes are nearly as many as instances can have in shared keys.
     __slots__ = ("_head_bytes", "_in_body", "_in_message", "_parser", "_running")
 
+    deps: Deps
+    outbox: Outbox
     _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+    _socket: Any = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -105,6 +114,24 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _should_upgrade_to_ws(self) -> bool:
+        if not self.deps.websocket.enabled or self.scope["method"] != "GET":
+            return False
+        headers = dict(self.headers)
+        shaken = headers.get(b"sec-websocket-version") == b"13" and (
+            b"sec-websocket-key" in headers
+        )
+        return shaken and self.url.partition(b"?")[0].endswith(b"/responses")
+
+    def handle_websocket_upgrade(self) -> None:
+        kind = type(self)
+        if kind._socket is None:
+            from antiphon.server.websocket_uvicorn import protocol
+
+            kind._socket = protocol(self.outbox)
+        self.ws_protocol_class = kind._socket
+        super().handle_websocket_upgrade()
 
     @property
     def is_uvicorns(self) -> bool:

@@ -117,8 +117,8 @@ def no_websocket() -> ClientError:
     Codex probes seven more times after a 405 (clients.md).
     """
     return ClientError(
-        "This server does not speak WebSocket; send the same request as POST /v1/responses "
-        "with 'stream': true.",
+        "This is no WebSocket handshake of version 13, or this server does not speak WebSocket; "
+        "send the same request as POST /v1/responses with 'stream': true.",
         code="websocket_unsupported",
         status=426,
         headers={"upgrade": "HTTP/1.1"},

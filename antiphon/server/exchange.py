@@ -17,10 +17,12 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from antiphon.backends.base import Backend
+from antiphon.config_state import WebSocketSettings
 from antiphon.ids import Ids
 from antiphon.observe import Observe, RequestFinished, nobody
 from antiphon.runs.driver import Runs
 from antiphon.runs.echo import Flavour
+from antiphon.runs.webhooks import Webhooks
 from antiphon.server import presence
 from antiphon.server.auth import Keys
 from antiphon.server.body import read_body
@@ -96,6 +98,8 @@ class Deps:
     seconds: Callable[[], float] = time.perf_counter
     random: Callable[[int], bytes] = os.urandom
     under_way: UnderWay = field(default_factory=UnderWay)
+    webhooks: Webhooks | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
 
     def crowded(self) -> bool:
         """Whether as many requests are being answered as the operator allows."""
@@ -106,7 +110,8 @@ class Exchange:
     """A request being answered. ``headers`` has lower-case names; of a repeated one, the last.
 
     ``route`` is the template of the path, ``project`` the caller's, empty until it is known;
-    ``downgrades`` are told in a header of the answer.
+    ``downgrades`` are told in a header of the answer, and so is that it is ``replayed``: it was
+    made for an earlier request with this idempotency key.
     """
 
     __slots__ = (
@@ -124,6 +129,7 @@ class Exchange:
         "headers",
         "method",
         "project",
+        "replayed",
         "request_id",
         "response_id",
         "route",
@@ -142,6 +148,7 @@ class Exchange:
         self.response_id: str | None = None
         self.downgrades: Sequence[str] = ()
         self.crowded = False
+        self.replayed = False
         self.complete = False
         self._receive = receive
         self._send = send
@@ -260,6 +267,8 @@ class Exchange:
             (b"openai-processing-ms", b"%d" % milliseconds),
             (b"openai-version", OPENAI_VERSION),
         ]
+        if self.replayed:
+            headers.append((b"idempotent-replayed", b"true"))
         if self.downgrades:
             headers.append((b"x-antiphon-downgrades", ", ".join(self.downgrades).encode()))
         return headers

@@ -1,4 +1,4 @@
-"""Events as bytes of a stream (SSE). No I/O.
+"""Events as bytes of a stream (SSE), or as messages of a WebSocket. No I/O.
 
 ``event: <type>``, ``data: <one line of JSON>``, a blank line. The end is ``data: [DONE]`` after
 the terminal event, in the same write (Open Responses asks for it, the SDK accepts it). Never
@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -50,6 +50,12 @@ class _Prefixes(dict[type[Event], bytes]):
 _PREFIXES = _Prefixes()
 
 
+def chunk_frame(chunk: Any) -> bytes:
+    """One chunk of a chat completion, or its error, as it goes over the wire: it has no name."""
+    frame = b"data: %b\n\n" % _encode(chunk)
+    return frame if frame.isascii() else _safe(frame)
+
+
 def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
     """The events as they go over the wire, joined.
 
@@ -74,6 +80,22 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
         parts += _around(group[-1], response)
     joined = b"".join(parts)
     return joined if joined.isascii() else _safe(joined)
+
+
+def messages(
+    group: Sequence[Event], response: bytes | None = None, mark: bytes = b""
+) -> list[bytes]:
+    """The events as messages of a WebSocket: the same JSON, each by itself. ``response`` as for
+    ``frames``; ``mark`` stands at the end of each object (``,"stream_id":"a"``)."""
+    if response is None and len(group) == 1:
+        told = [_encode(group[0])]
+    else:
+        events = group if response is None else group[:-1]
+        told = _encode_lines(list(events)).split(b"\n")[:-1]
+        if response is not None:
+            _, head, body, _ = _around(group[-1], response)
+            told.append(b"%b%b}" % (head, body))
+    return [b"%b%b}" % (one[:-1], mark) for one in told] if mark else told
 
 
 def _safe(frames: bytes) -> bytes:
@@ -109,6 +131,11 @@ def obfuscated(group: Sequence[Event], random: Callable[[int], bytes]) -> list[E
         else event
         for at, event in zip(range(0, len(drawn), _DRAWN), group, strict=True)
     ]
+
+
+def veil(random: Callable[[int], bytes]) -> str:
+    """1 to 32 random characters for one chunk."""
+    return _padding(random(_DRAWN))
 
 
 def _padding(drawn: bytes) -> str:

@@ -16,7 +16,16 @@ from antiphon.server.exchange import Deps, sane
 HEADS_MAX = 512
 HEAD_REMEMBERED_BYTES_MAX = 4_096
 
-_COLD = frozenset((b"transfer-encoding", b"content-encoding", b"upgrade", b"expect", b"trailer"))
+_COLD = frozenset(
+    (
+        b"transfer-encoding",
+        b"content-encoding",
+        b"upgrade",
+        b"expect",
+        b"trailer",
+        b"idempotency-key",
+    )
+)
 _FORMS = (b"multipart/form-data", b"application/x-www-form-urlencoded")
 """Headers and content types that only the ASGI road knows how to treat."""
 

@@ -130,8 +130,8 @@ class Http(Connection):
             self._gathered = [data]
             self._missing_bytes = whole - len(data)
             return len(data)
-        else:
-            _create(self, head, memoryview(data)[end:whole])  # a body may be megabytes: no copy
+        elif not _create(self, head, memoryview(data)[end:whole]):  # megabytes perhaps: no copy
+            return 0
         return whole
 
     def _gather(self, data: bytes) -> None:
@@ -353,7 +353,7 @@ class _Answer:
     def create(self, asked: CreateResponse) -> None:
         """Resolve the request and start the response, here or, if that has to wait, in a task."""
         runs = self._http.deps.runs
-        if resolves_at_once(asked, runs.store, runs.memory, self._project):
+        if resolves_at_once(asked, runs.memory, self._project):
             self._start(at_once(runs.resolve(asked, self._project, "openai")))
         else:
             self._task = self._http.loop.create_task(self._wait_and_start(asked))
@@ -461,19 +461,23 @@ class _Retrieval(_Answer):
     route = "/v1/responses/{response_id}"
 
     def retrieve(self, response_id: str) -> None:
-        store = self._http.deps.store
-        self._send(200, at_once(stored.retrieve(store, self._project, response_id)))
+        deps = self._http.deps
+        self._send(200, at_once(stored.retrieve(deps.runs, self._project, response_id)))
 
 
-def _create(http: Http, head: Head, body: memoryview) -> None:
-    """``POST /v1/responses``. Only ``stream`` chooses the projection, never ``Accept``."""
+def _create(http: Http, head: Head, body: memoryview) -> bool:
+    """``POST /v1/responses``. Only ``stream`` chooses the projection, never ``Accept``. False: it
+    is not for this road, and nothing was done."""
     answer: _Answer | None = None
     try:
         asked = decode_create(body)
+        if asked.background:
+            return False
         answer = (_Streamed if asked.stream else _Answer)(http, head)
         answer.create(asked)
     except Exception as failure:
         (answer or _Answer(http, head)).refuse(failure)
+    return True
 
 
 def _retrieve(http: Http, head: Head, response_id: str) -> None:

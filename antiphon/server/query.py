@@ -26,14 +26,22 @@ _PARAMETERS_MAX = 100
 
 
 class Query:
-    """The decoded query of a route that knows the parameters ``known``.
+    """The decoded query of a route that knows the parameters ``known``, and ``mapping``, whose
+    values have names: ``metadata[colour]=blue``.
 
     Raises ClientError 400 for a parameter outside of them, or one given twice (arrays may).
     """
 
-    def __init__(self, query_string: bytes, known: Sequence[str]) -> None:
+    def __init__(self, query_string: bytes, known: Sequence[str], mapping: str = "") -> None:
         self._values: dict[str, list[str]] = {}
+        self.named: dict[str, str] = {}
         for key, value in _pairs(query_string):
+            if mapping and key.startswith(f"{mapping}[") and key.endswith("]"):
+                name = key[len(mapping) + 1 : -1]
+                if name in self.named:
+                    raise _twice(cut(key, 80))
+                self.named[name] = value
+                continue
             name = _ARRAY.sub("", key)
             if name in known:
                 self._values.setdefault(name, []).append(value)
@@ -41,7 +49,7 @@ class Query:
                 raise unknown_parameter("", key)
         for name, values in self._values.items():
             if len(values) > 1 and name != "include":
-                raise ClientError(f"Parameter '{name}' was given more than once.", param=name)
+                raise _twice(name)
 
     def text(self, name: str) -> str | None:
         """The value as it came, None if absent or empty."""
@@ -95,6 +103,10 @@ class Query:
             if value not in INCLUDES:
                 raise wrong_value(f"include[{index}]", value, INCLUDES)
         return frozenset(values)
+
+
+def _twice(name: str) -> ClientError:
+    return ClientError(f"Parameter '{name}' was given more than once.", param=name)
 
 
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:

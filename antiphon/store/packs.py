@@ -7,12 +7,16 @@ context of turn 1000 some 30 reads instead of 1000. ``tree.py`` tells what a cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from antiphon.store.content import SHUT
 
 PACK_TURNS = 32
 
 PACK_BYTES_MAX = 1 << 19
 """Larger turns are not packed: reading them is copying, and a pack would only copy once more."""
+
+_FRAMED = b"\x01"
 
 
 def block_of(position: int) -> int:
@@ -26,6 +30,22 @@ def completes_block(position: int) -> bool:
 
 
 def joined_arrays(arrays: Iterable[bytes | None]) -> bytes:
-    """One JSON array of what the arrays hold, in order. None is an array that was erased."""
-    parts = [array.strip()[1:-1].strip() for array in arrays if array is not None]
+    """One JSON array of what the arrays hold, in order. None is an array that was erased. Arrays
+    that are encrypted (``content.py``) stand behind one another, each with its length."""
+    kept = [array for array in arrays if array is not None]
+    if any(array[:1] == SHUT for array in kept):
+        return _FRAMED + b"".join([len(one).to_bytes(4, "big") + one for one in kept])
+    parts = [array.strip()[1:-1].strip() for array in kept]
     return b"[%b]" % b",".join([part for part in parts if part])
+
+
+def pieces(items: bytes) -> Sequence[bytes]:
+    """The arrays of a pack of encrypted ones; anything else is one piece."""
+    if items[:1] != _FRAMED:
+        return (items,)
+    found, at = [], 1
+    while at < len(items):
+        length = int.from_bytes(items[at : at + 4], "big")
+        found.append(items[at + 4 : at + 4 + length])
+        at += 4 + length
+    return found

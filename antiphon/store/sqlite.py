@@ -34,16 +34,20 @@ import apsw
 from antiphon.errors import ClientError, RemoteError
 from antiphon.ids import now_ms
 from antiphon.observe import Observe, nobody
-from antiphon.store import packs, sql
+from antiphon.store import sql, turns
 from antiphon.store.base import Past, Settled, StoredResponse
 from antiphon.store.commits import BATCH_BYTES_MAX, Change, Commits, Write
-from antiphon.store.packs import PACK_BYTES_MAX, block_of, completes_block, joined_arrays
-from antiphon.store.sqlite_file import DatabaseFile, DatabasePath, failed, flush, translated
-from antiphon.store.tree import Parent, Seats, segments
-from antiphon.store.work import Begin, Fenced, T, Value
-
-GRACE_MS = 3_600_000
-"""How long a tombstone's row stays at least: a child made from it before may still be running."""
+from antiphon.store.migrate import Migration
+from antiphon.store.sqlite_file import (
+    DatabaseFile,
+    DatabasePath,
+    failed,
+    flush,
+    pending_in,
+    translated,
+)
+from antiphon.store.tree import Parent
+from antiphon.store.work import Begin, Fenced, Rows, T, Value, Work
 
 SWEEP_ROWS_PER_COMMIT = 32
 
@@ -56,24 +60,9 @@ _render = sql.SQLITE.render
 _SAVE_RESPONSE = _render(sql.SAVE_RESPONSE)
 _SAVE_FORK = _render(sql.SAVE_FORK)
 _FIND_PARENT = _render(sql.FIND_PARENT)
-_LOAD_RESPONSE = _render(sql.LOAD_RESPONSE)
-_LOAD_OBJECT = _render(sql.LOAD_OBJECT)
-_FIND_TURN = _render(sql.FIND_TURN)
-_LOAD_PAST = _render(sql.LOAD_PAST)
-_LOAD_CONTEXT = _render(sql.LOAD_CONTEXT)
-_SIZE_OF_BLOCK = _render(sql.SIZE_OF_BLOCK)
-_LOAD_BLOCK = _render(sql.LOAD_BLOCK)
-_SAVE_PACK = _render(sql.SAVE_PACK)
-_ERASE_PACK = _render(sql.ERASE_PACK)
-_USE_OF_TURN = _render(sql.USE_OF_TURN)
-_HOLD_TURN = _render(sql.HOLD_TURN)
-_BLANK_TURN = _render(sql.BLANK_TURN)
-_PARK_TURN = _render(sql.PARK_TURN)
-_ERASE_TURN = _render(sql.ERASE_TURN)
-_ERASE_FORK = _render(sql.ERASE_FORK)
-_WAKE_FIRST = _render(sql.WAKE_FIRST)
-_WAKE_LATER = _render(sql.WAKE_LATER)
-_FIND_FORK = _render(sql.FIND_FORK)
+_SAVE_RESPONSE = _render(sql.SAVE_RESPONSE)
+_SAVE_FORK = _render(sql.SAVE_FORK)
+_FIND_PARENT = _render(sql.FIND_PARENT)
 _FIND_DUE = _render(sql.FIND_DUE)
 _LAST_NUMBER = _render(sql.LAST_NUMBER)
 _WRITE_PROBE = _render(sql.WRITE_PROBE)
@@ -113,6 +102,10 @@ class SqliteStore:
         self._commits = Commits(self._file, self._transact, self._stop_writing, self._observe)
         self._refusal = self._doubt = ""
 
+    async def pending(self) -> Sequence[Migration]:
+        """The migrations ``open`` would run."""
+        return pending_in(self.path)
+
     async def close(self) -> None:
         """Refuse new writes, finish the queued ones, fold the log into the database. May be
         called twice."""
@@ -145,63 +138,24 @@ class SqliteStore:
         await done
 
     async def load(self, project: str, response_id: str) -> StoredResponse | None:
-        found = self._read(_LOAD_RESPONSE, (project, response_id, self._clock()))
-        if not found:
-            return None
-        (id, project, parent, created_at, expires_at, status, head, input, output, cuts) = found[0]
-        return StoredResponse(
-            id=id,
-            project=project,
-            parent=parent,
-            created_at=created_at,
-            expires_at=expires_at,
-            status=status,
-            head=head,
-            input=input,
-            output=output,
-            cuts=cuts,
-        )
+        return self._look(turns.load(project, response_id, self._clock()))
 
     async def load_object(self, project: str, response_id: str) -> tuple[bytes, bytes] | None:
-        found = self._read(_LOAD_OBJECT, (project, response_id, self._clock()))
-        return found[0] if found else None
+        return self._look(turns.load_object(project, response_id, self._clock()))
 
     async def history(self, project: str, response_id: str) -> Sequence[Past] | None:
-        """As the port says: one query for a first turn, two for any other."""
-        now = self._clock()
-        found = self._read(_FIND_TURN, (project, response_id, now))
-        if not found:
-            return None
-        number, chain, position, lineage, input, output = found[0]
-        if number == chain and lineage is None:
-            return [Past(response_id, False, input, output)]
-        rows = self._read(_LOAD_PAST, (segments(lineage, chain, position), now))
-        rows.sort(key=_by_place)
-        return [
-            Past(id, bool(deleted), input or b"[]", output or b"[]")
-            for _, _, id, input, output, deleted in rows
-        ]
+        return self._look(turns.history(project, response_id, self._clock()))
 
     async def context(self, project: str, response_id: str) -> Sequence[bytes] | None:
-        """As the port says: one query for a first turn, two for any other."""
-        found = self._read(_FIND_TURN, (project, response_id, self._clock()))
-        if not found:
-            return None
-        number, chain, position, lineage, input, output = found[0]
-        if number == chain and lineage is None:
-            return [input, output]
-        way = segments(lineage, chain, position)
-        rows = self._read(_LOAD_CONTEXT, (way, packs.PACK_TURNS))
-        rows.sort(key=_by_place)
-        return [items for row in rows for items in row[2:] if items is not None]
+        return self._look(turns.context(project, response_id, self._clock()))
 
     async def delete(self, project: str, response_id: str) -> bool:
         """As the port says. Nothing of it is left in the file's live pages when this returns,
         unless a living response descends from it (then its input and output stay)."""
-        if not self._read(_FIND_TURN, (project, response_id, self._clock())):
+        now = self._clock()
+        if self._look(turns.load_object(project, response_id, now)) is None:
             return False
-        deleted: bool = await self._change(partial(self._delete, project, response_id))
-        return deleted
+        return await self.change(partial(turns.delete, project, response_id, now))
 
     async def sweep(self, now: int, limit: int = 500) -> int:
         """As the port says; in small transactions, so that others get their turn."""
@@ -210,7 +164,7 @@ class SqliteStore:
             rows = min(SWEEP_ROWS_PER_COMMIT, limit - looked_at)
             if not self._read(_FIND_DUE, (now, 1)):
                 break
-            seen, died = await self._change(partial(self._sweep, now, rows))
+            seen, died = await self.change(partial(turns.sweep, now, rows, BATCH_BYTES_MAX))
             looked_at += seen
             expired += died
         return expired
@@ -219,10 +173,7 @@ class SqliteStore:
 
     async def read(self, work: Begin[T]) -> T:
         """As the port says."""
-        try:
-            return self._drive(work)
-        except apsw.Error as error:
-            raise translated(error, "read") from error
+        return self._look(work())
 
     async def change(self, work: Begin[T]) -> T:
         """As the port says."""
@@ -230,25 +181,33 @@ class SqliteStore:
         await self._change(partial(self._keep_result, work, result))
         return result[0]
 
-    def _drive(self, begin: Begin[T]) -> T:
+    def _look(self, work: Work[T]) -> T:
+        try:
+            return self._drive(work)
+        except apsw.Error as error:
+            raise translated(error, "read") from error
+
+    def _drive(self, work: Work[T]) -> T:
         """Run one work, statement by statement."""
-        work = begin()
         try:
             statement, parameters = next(work)
             while True:
-                rows = self._rows(_rendered(statement), parameters)
+                try:
+                    rows: Rows = self._rows(_rendered(statement), parameters)
+                except UnicodeEncodeError:  # lone surrogates: no row can have this text
+                    rows = _none_found(statement)
                 statement, parameters = work.send(rows)
         except StopIteration as end:
             result: T = end.value
             return result
 
     def _keep_result(self, begin: Begin[T], result: list[T]) -> bool:
-        result[:] = [self._drive(begin)]
+        result[:] = [self._drive(begin())]
         return True
 
     def _works(self, begin: Sequence[Begin[object]]) -> None:
         for one in begin:
-            self._drive(one)
+            self._drive(one())
 
     @property
     def _db(self) -> apsw.Connection:
@@ -262,8 +221,6 @@ class SqliteStore:
     def _read(self, statement: str, parameters: tuple[Value, ...]) -> list[Any]:
         try:
             return self._rows(statement, parameters)
-        except UnicodeEncodeError:  # an id no row can have
-            return []
         except apsw.Error as error:
             raise translated(error, "read") from error
 
@@ -318,7 +275,9 @@ class SqliteStore:
         if any(row.parent is not None for row in rows):
             self._insert_turns(first, rows)
         elif rows:
-            values = [_values(number, row, number, 0) for number, row in enumerate(rows, first)]
+            values = [
+                turns.values(number, row, number, 0) for number, row in enumerate(rows, first)
+            ]
             self._db.executemany(_SAVE_RESPONSE, values)
         if len(rows) == len(batch) and all(change is None for _, change, _ in batch):
             return [None] * len(rows)
@@ -344,33 +303,17 @@ class SqliteStore:
 
     def _insert_turns(self, first: int, rows: list[StoredResponse]) -> None:
         """The rows numbered from ``first`` on, some of which continue others."""
-        seats = Seats()
-        values: list[tuple[Value, ...]] = []
-        full: list[tuple[int, int]] = []
-        for number, row in enumerate(rows, first):
-            parent = None
-            if row.parent is not None:
-                parent = seats.parent(row.project, row.parent)
-                parent = parent or self._find_parent(row.project, row.parent)
-            place = seats.seat(number, row.project, row.id, parent)
-            if place.forked_from is not None:
-                above = place.forked_from
-                fork = (number, row.project, above.chain, above.position, place.lineage)
-                self._db.execute(_SAVE_FORK, fork)
-            values.append(_values(number, row, place.chain, place.position))
-            if completes_block(place.position):
-                full.append((place.chain, block_of(place.position)))
-        self._db.executemany(_SAVE_RESPONSE, values)
-        for chain, block in full:
-            self._pack(chain, block)
-
-    def _pack(self, chain: int, block: int) -> None:
-        """Join what the turns of a block hold, now that all of them are there."""
-        turns = (chain, block * packs.PACK_TURNS, (block + 1) * packs.PACK_TURNS - 1)
-        if self._rows(_SIZE_OF_BLOCK, turns)[0][0] <= PACK_BYTES_MAX:
-            rows = self._rows(_LOAD_BLOCK, turns)
-            items = joined_arrays(array for row in rows for array in row[1:])
-            self._db.execute(_SAVE_PACK, (chain, block, items))
+        parents = {}
+        for key in turns.parents_to_find(rows):
+            found = self._find_parent(*key)
+            if found is not None:
+                parents[key] = found
+        placed = turns.placed(first, rows, parents)
+        if placed.forks:
+            self._db.executemany(_SAVE_FORK, placed.forks)
+        self._db.executemany(_SAVE_RESPONSE, placed.turns)
+        for chain, block in placed.full:
+            self._drive(turns.pack(chain, block))
 
     def _find_parent(self, project: str, response_id: str) -> Parent | None:
         found = self._rows(_FIND_PARENT, (project, response_id))
@@ -378,70 +321,6 @@ class SqliteStore:
             return None
         chain, position, lineage, continued = found[0]
         return Parent(chain, position, lineage, bool(continued))
-
-    # --- forgetting (inside a transaction) ---
-
-    def _delete(self, project: str, response_id: str) -> bool:
-        now = self._clock()
-        found = self._rows(_FIND_TURN, (project, response_id, now))
-        if not found:
-            return False
-        number, chain, position, *_ = found[0]
-        if self._use(chain, position) == 2:
-            self._db.execute(_HOLD_TURN, (number, None))
-        else:
-            self._blank(number, chain, position, now)
-        return True
-
-    def _sweep(self, now: int, limit: int) -> tuple[int, int]:
-        """Look at due rows: how many were seen, and how many of them expired just now."""
-        seen = expired = size = 0
-        for number, chain, position, gone, row_size in self._rows(_FIND_DUE, (now, limit)):
-            size += row_size  # erasing writes as much as storing did
-            if seen and size > BATCH_BYTES_MAX:
-                break
-            seen += 1
-            if gone == sql.LIVING:
-                expired += 1
-                self._db.execute(_HOLD_TURN, (number, now + GRACE_MS))
-            else:
-                self._forget(number, chain, position, gone, now)
-        return seen, expired
-
-    def _forget(self, number: int, chain: int, position: int, gone: int, now: int) -> None:
-        """Take a tombstone one step further: held → blank → erased, or park it for its children."""
-        use = self._use(chain, position)
-        if use == 2 or (use == 1 and gone == sql.BLANK):
-            self._db.execute(_PARK_TURN, (number,))
-        elif gone == sql.HELD:
-            self._blank(number, chain, position, now)
-        else:
-            self._wake_parent(chain, position, now)
-            self._db.execute(_ERASE_TURN, (number,))
-            if position == 0:
-                self._db.execute(_ERASE_FORK, (chain,))
-
-    def _blank(self, number: int, chain: int, position: int, now: int) -> None:
-        self._db.execute(_BLANK_TURN, (number, now + GRACE_MS))
-        self._db.execute(_ERASE_PACK, (chain, block_of(position)))
-        self._wake_parent(chain, position, now)
-
-    def _use(self, chain: int, position: int) -> int:
-        use: int = self._rows(_USE_OF_TURN, (chain, position))[0][0]
-        return use
-
-    def _wake_parent(self, chain: int, position: int, now: int) -> None:
-        if position == 0:
-            above = self._rows(_FIND_FORK, (chain,))
-            if not above:
-                return
-            chain, position = above[0]
-        else:
-            position -= 1
-        if position == 0:
-            self._db.execute(_WAKE_FIRST, (chain, now))
-        else:
-            self._db.execute(_WAKE_LATER, (chain, position, now))
 
 
 # --- small parts ----------------------------------------------------------------------------------
@@ -456,27 +335,10 @@ def _future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
 
 
-def _values(number: int, row: StoredResponse, chain: int, position: int) -> tuple[Value, ...]:
-    """The parameters of SAVE_RESPONSE."""
-    return (
-        number,
-        row.project,
-        row.id,
-        chain,
-        position,
-        row.parent,
-        row.created_at,
-        row.expires_at,
-        row.status,
-        row.head,
-        row.input,
-        row.output,
-        row.cuts,
-    )
-
-
-def _by_place(row: tuple[int, int]) -> tuple[int, int]:
-    return row[0], row[1]
+def _none_found(statement: str) -> Rows:
+    if statement.lstrip().startswith("SELECT"):
+        return []
+    raise failed("text with half of a surrogate pair cannot be stored")
 
 
 def _resolve(done: asyncio.Future[Any], outcome: Any) -> None:

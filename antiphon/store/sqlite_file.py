@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import apsw
 
 from antiphon.errors import RemoteError
 from antiphon.store import sql
-from antiphon.store.migrate import Applied, migrations, pending
+from antiphon.store.migrate import Applied, Migration, migrations, pending
 
 DatabasePath = Path | Literal[":memory:"]
 
@@ -290,6 +290,25 @@ def _connect(path: DatabasePath) -> apsw.Connection:
         db.pragma("journal_size_limit", 4 * CHECKPOINT_PAGES * PAGE_BYTES)
         db.wal_autocheckpoint(0)
     return db
+
+
+def pending_in(path: DatabasePath) -> Sequence[Migration]:
+    """The migrations opening the file would run, also while another process has it. Raises
+    ``RemoteError`` as opening does, and changes nothing."""
+    if path == ":memory:" or not Path(path).exists():
+        return migrations()
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'"
+            there = db.execute(tables).fetchall()[0][0]
+            applied = sql.SQLITE.render(sql.APPLIED_MIGRATIONS)
+            rows: list[Any] = db.execute(applied).fetchall() if there else []
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise translated(error, f"open {path}") from error
+    return pending([Applied(*row) for row in rows], migrations())
 
 
 def _migrate(db: apsw.Connection, now: int) -> None:

@@ -23,7 +23,6 @@ nothing but text passes it as a whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import groupby
@@ -32,6 +31,7 @@ from typing import Any
 
 from antiphon.errors import RemoteError
 from antiphon.ids import ItemIds
+from antiphon.stream.calls import CallPieces, call_item, is_object
 from antiphon.stream.deltas import (
     Annotated,
     CallArguments,
@@ -42,10 +42,12 @@ from antiphon.stream.deltas import (
     Thought,
 )
 from antiphon.stream.gate import Gate
+from antiphon.stream.whole import thoughts_and_texts
 from antiphon.types.base import UNSET, UnsetType
 from antiphon.types.content import OutputText, ReasoningText, Refusal
 from antiphon.types.events import (
     AnnotationAdded,
+    Compacting,
     ContentPartAdded,
     ContentPartDone,
     CustomToolCallInputDelta,
@@ -63,6 +65,7 @@ from antiphon.types.events import (
     RefusalDone,
 )
 from antiphon.types.items import (
+    Compaction,
     CustomToolCall,
     FunctionCall,
     OutputItem,
@@ -74,19 +77,10 @@ from antiphon.types.items import (
 
 CALL_ID_LENGTH_MAX = 64
 
+Seal = Callable[[Sequence[str]], str | UnsetType]
+
 _index_of = attrgetter("index")
 _ITEM_OF_PART = {"output_text": "message", "refusal": "message", "reasoning_text": "reasoning"}
-
-
-class _Call:
-    """A call of the current turn; ``waiting`` holds its pieces while another call is live."""
-
-    __slots__ = ("closed", "start", "waiting")
-
-    def __init__(self, start: CallStart) -> None:
-        self.start = start
-        self.waiting: list[str] = []
-        self.closed = False
 
 
 class Composer:
@@ -94,7 +88,8 @@ class Composer:
 
     ``taken`` are the call ids the context already uses: a backend's own id is kept unless it is
     empty, too long or taken. ``logprobs``: text parts carry them. ``phase`` is given to every
-    message opened while it is set.
+    message opened while it is set. ``seal`` makes the ``encrypted_content`` of a reasoning item
+    from its texts (None: it gets none); ``hides``: such an item shows nothing else.
     """
 
     __slots__ = (
@@ -112,8 +107,11 @@ class Composer:
         "_part_index",
         "_parts",
         "_queue",
+        "_secret",
         "_taken",
+        "hides",
         "phase",
+        "seal",
     )
 
     def __init__(
@@ -123,9 +121,14 @@ class Composer:
         *,
         taken: frozenset[str] = frozenset(),
         logprobs: bool = False,
+        seal: Seal | None = None,
+        hides: bool = False,
     ) -> None:
         self._gate = gate
         self._ids = ids
+        self.seal = seal
+        self.hides = hides
+        self._secret: list[str] = []
         self.phase: Phase | UnsetType = UNSET
         self._taken: AbstractSet[str] = taken
         self._logprobs = logprobs
@@ -136,10 +139,16 @@ class Composer:
         self._part_index = 0
         self._parts: list[Any] = []
         self._blank: list[Text] = []
-        self._calls: dict[int, _Call] = {}
-        self._queue: list[_Call] = []
-        self._live: _Call | None = None
+        self._calls: dict[int, CallPieces] = {}
+        self._queue: list[CallPieces] = []
+        self._live: CallPieces | None = None
         self._call_id = ""
+
+    def after(self, output: Sequence[OutputItem]) -> None:
+        """Go on behind these items, which are closed; before the first ``feed``."""
+        self._index = len(output) - 1
+        calls = [i.call_id for i in output if isinstance(i, FunctionCall | CustomToolCall)]
+        self._taken = set(self._taken).union(calls)
 
     def feed(self, deltas: Sequence[Delta]) -> None:
         """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours.
@@ -169,18 +178,18 @@ class Composer:
         perhaps after thoughts; otherwise do nothing and say so. ``status`` is the answer's."""
         if self._item or self._blank or self._calls or self._logprobs:
             return False
-        thoughts = [delta.text for delta in deltas if type(delta) is Thought and delta.text]
-        texts = [delta.text for delta in deltas if type(delta) is Text and delta.text]
-        answer = "".join(texts)
-        if len(thoughts) + len(texts) != len(deltas) or not answer:
+        parted = thoughts_and_texts(deltas)
+        if parted is None or (self.hides and parted[0]):
             return False
+        thoughts, texts = parted
         if thoughts:
-            if Text in map(type, deltas[: len(thoughts)]):
-                return False
             part = ReasoningText("".join(thoughts))
             thought = Reasoning([], self._ids.mint("rs"), [part], status="completed")
+            if self.seal is not None:
+                thought.encrypted_content = self.seal([part.text])
             self._gate.whole(thought, thoughts)
-        said = OutputMessage(self._ids.mint("msg"), status, [OutputText(answer)], phase=self.phase)
+        answer = OutputText("".join(texts))
+        said = OutputMessage(self._ids.mint("msg"), status, [answer], phase=self.phase)
         self._gate.whole(said, texts)
         self._index = len(self._gate.response.output) - 1
         return True
@@ -199,7 +208,7 @@ class Composer:
         self._close_item("incomplete" if cut else "completed")
         if answer and not cut and not self._calls:
             output = self._gate.response.output
-            if not output or isinstance(output[-1], Reasoning):
+            if not output or isinstance(output[-1], Reasoning | Compaction):
                 self._open_part("output_text")
                 self._close_item("completed")
         self._blank.clear()
@@ -243,10 +252,32 @@ class Composer:
                 )
 
     def _thought(self, deltas: list[Thought]) -> None:
-        if any(delta.text for delta in deltas):
+        if self.hides:
+            self._think_secretly(deltas)
+        elif any(delta.text for delta in deltas):
             if self._part != "reasoning_text":
                 self._open_part("reasoning_text")
             self._pieces(ReasoningTextDelta, deltas)
+
+    def _think_secretly(self, deltas: list[Thought]) -> None:
+        """An item is opened, and all of it will be in what is sealed."""
+        texts = [delta.text for delta in deltas if delta.text]
+        if texts and self._item != "reasoning":
+            self._close_item("completed")
+            self._begin("reasoning", "rs")
+            added = Reasoning(id=self._item_id, summary=[], status="in_progress")
+            self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
+        self._secret += texts
+
+    def compact(self, sealed: str) -> None:
+        """A compaction item, between two turns of the model. ``sealed`` is its content."""
+        self._close_item("completed")
+        self._begin("compaction", "cmp")
+        index, id = self._index, self._item_id
+        self._gate.emit(OutputItemAdded(output_index=index, item=Compaction("", id)))
+        self._gate.emit(Compacting(output_index=index, item_id=id))
+        self._gate.emit(OutputItemDone(output_index=index, item=Compaction(sealed, id)))
+        self._item = ""
 
     def _declined(self, deltas: list[Declined]) -> None:
         if any(delta.text for delta in deltas):
@@ -279,7 +310,7 @@ class Composer:
     def _call_start(self, deltas: list[CallStart]) -> None:
         self._blank.clear()
         for delta in deltas:
-            call = _Call(delta)
+            call = CallPieces(delta)
             self._calls[delta.index] = call
             if self._queue or (self._live is not None and not self._live_is_complete()):
                 self._queue.append(call)
@@ -308,13 +339,7 @@ class Composer:
         """Complete means: its arguments are a whole JSON object. Raw text never tells."""
         if self._live is None or self._live.start.kind == "custom":
             return False
-        text = self._gate.open_item(self._index).text
-        if not text.rstrip().endswith("}"):
-            return False
-        try:
-            return isinstance(json.loads(text), dict)
-        except ValueError:
-            return False
+        return is_object(self._gate.open_item(self._index).text)
 
     def _open_part(self, part: str) -> None:
         """Make ``part`` the open part, in the open item if it fits, else in a new one."""
@@ -397,16 +422,28 @@ class Composer:
                     id=self._item_id, status=status, content=self._parts, phase=self.phase
                 )
                 if self._item == "message"
-                else Reasoning(id=self._item_id, summary=[], content=self._parts, status=status)
+                else self._thoughts(status)
             )
         self._gate.emit(OutputItemDone(output_index=self._index, item=item))
         self._item = ""
         self._part = ""
         self._live = None
 
+    def _thoughts(self, status: Status) -> Reasoning:
+        """The reasoning item that is being closed."""
+        item = Reasoning(id=self._item_id, summary=[], status=status)
+        texts = [part.text for part in self._parts]
+        if self.hides:
+            texts, self._secret = ["".join(self._secret)], []
+        else:
+            item.content = self._parts
+        if self.seal is not None:
+            item.encrypted_content = self.seal(texts)
+        return item
+
     # -- calls ------------------------------------------------------------------------------
 
-    def _open_call(self, call: _Call) -> None:
+    def _open_call(self, call: CallPieces) -> None:
         start = call.start
         kind = "function_call" if start.kind == "function" else "custom_tool_call"
         self._begin(kind, "fc" if start.kind == "function" else "ctc")
@@ -424,16 +461,9 @@ class Composer:
 
     def _call_item(self, text: str, status: Status) -> FunctionCall | CustomToolCall:
         assert self._live is not None
-        name = self._live.start.name
-        if self._live.start.kind == "function":
-            return FunctionCall(
-                call_id=self._call_id, name=name, arguments=text, id=self._item_id, status=status
-            )
-        return CustomToolCall(
-            call_id=self._call_id, name=name, input=text, id=self._item_id, status=status
-        )
+        return call_item(self._live.start, self._call_id, self._item_id, text, status)
 
-    def _write_call(self, call: _Call, texts: Sequence[str]) -> None:
+    def _write_call(self, call: CallPieces, texts: Sequence[str]) -> None:
         """Arguments of the live call."""
         texts = [text for text in texts if text]
         if texts:
@@ -444,7 +474,7 @@ class Composer:
             )
             self._gate.pieces(kind, self._item_id, self._index, 0, texts)
 
-    def _close_call(self, call: _Call, status: Status) -> FunctionCall | CustomToolCall:
+    def _close_call(self, call: CallPieces, status: Status) -> FunctionCall | CustomToolCall:
         text = self._gate.open_item(self._index).text
         if not text.strip() and call.start.kind == "function" and status == "completed":
             self._write_call(call, ["{}"])

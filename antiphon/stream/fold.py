@@ -19,6 +19,7 @@ from antiphon.stream.grammar import ADDED
 from antiphon.types.content import Logprob
 from antiphon.types.events import (
     AnnotationAdded,
+    Compacting,
     ContentPartAdded,
     ContentPartDone,
     CustomToolCallInputDelta,
@@ -179,6 +180,7 @@ _APPLY: dict[type[Event], Callable[[Fold, Any], None]] = {
     FunctionCallArgumentsDelta: Fold._piece,
     CustomToolCallInputDelta: Fold._piece,
     AnnotationAdded: Fold._annotation,
+    Compacting: lambda self, event: None,
     OutputTextDone: lambda self, event: self._same(event, event.text),
     RefusalDone: lambda self, event: self._same(event, event.refusal),
     ReasoningTextDone: lambda self, event: self._same(event, event.text),

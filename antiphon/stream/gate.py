@@ -14,17 +14,18 @@ Numbers are dense from 0 and are never reused: they are the cursor of every late
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, get_args
 
 from antiphon.errors import LocalProtocolError
 from antiphon.stream.cuts import Cuts
 from antiphon.stream.fold import Fold, OpenItem
-from antiphon.stream.grammar import ITEMS, LIFE, NEW, OVER, PART_OF_DELTA, RUNNING
+from antiphon.stream.grammar import ITEMS, LIFE, NEW, OVER, PART_OF_DELTA, QUEUED, RUNNING
 from antiphon.stream.whole import EVENTS_AROUND_DELTAS, spelled
 from antiphon.types.events import (
     ContentPartDone,
+    Delta,
     Event,
     Lifecycle,
     OutputItemAdded,
@@ -35,6 +36,7 @@ from antiphon.types.items import OutputMessage, Reasoning
 from antiphon.types.response import Response
 
 _LIFECYCLE = frozenset(Lifecycle.__subclasses__())
+_DELTAS = frozenset(get_args(Delta))
 _PART_EVENTS = frozenset(PartEvent.__subclasses__())
 
 
@@ -65,6 +67,15 @@ class Gate:
     def over(self) -> bool:
         """True once the terminal event has passed."""
         return self._state == OVER
+
+    @property
+    def queued(self) -> bool:
+        """True while the response waits for somebody to make it."""
+        return self._state == QUEUED
+
+    def open_items(self) -> list[OpenItem]:
+        """The items between their ``added`` and their ``done``."""
+        return list(self._fold.open.values())
 
     def open_item(self, output_index: int) -> OpenItem:
         """The open item at that index (for the composer, which closes it)."""
@@ -184,6 +195,27 @@ class Gate:
         if self._cuts is not None:
             self._cuts.pieces(texts)
         self.number += EVENTS_AROUND_DELTAS + len(texts)
+
+    def again(self, log: Iterable[Event]) -> None:
+        """Let events pass that a gate before this one let pass, from the first on. Nobody takes
+        them a second time; the response keeps what it says of itself, but for its output."""
+        read, self._read = self._read, False
+        for event in log:
+            number = event.sequence_number
+            kind: type[Any] = type(event)
+            if number != self.number:
+                raise self._illegal(kind, f"the log has {number} where {self.number} is next")
+            if kind in _LIFECYCLE:
+                self.tell(kind, self.response)
+            elif kind in _DELTAS and not getattr(event, "logprobs", ()):
+                self._piece_again(kind, event)
+            else:
+                self.emit(event)
+        self._read = read
+
+    def _piece_again(self, kind: type[Any], event: Any) -> None:
+        part = getattr(event, "content_index", 0)
+        self.pieces(kind, event.item_id, event.output_index, part, [event.delta])
 
     def take(self) -> list[Event]:
         """The events that passed since the last time. What passed is never lost: whoever fails

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from antiphon.types.events import (
     AnnotationAdded,
+    Compacting,
     Completed,
     ContentPartAdded,
     ContentPartDone,
@@ -92,6 +93,7 @@ ITEMS: dict[str, Table] = {
     "reasoning": _parts((ReasoningTextDelta, ReasoningTextDone)),
     "function_call": _call(FunctionCallArgumentsDelta, FunctionCallArgumentsDone),
     "custom_tool_call": _call(CustomToolCallInputDelta, CustomToolCallInputDone),
+    "compaction": {(ADDED, Compacting): ADDED, (ADDED, OutputItemDone): DONE},
 }
 """What may happen inside an item, by the item's ``type``."""
 

@@ -15,7 +15,7 @@ from copy import copy
 
 from antiphon.errors import LocalProtocolError
 from antiphon.ids import ItemIds
-from antiphon.stream.compose import Composer
+from antiphon.stream.compose import Composer, Seal
 from antiphon.stream.cuts import Cuts
 from antiphon.stream.deltas import (
     Annotated,
@@ -37,8 +37,16 @@ from antiphon.types.events import (
     Incomplete,
     InProgress,
     Lifecycle,
+    Queued,
 )
-from antiphon.types.items import CustomToolCall, FunctionCall, OutputItem, OutputMessage
+from antiphon.types.items import (
+    Compaction,
+    CustomToolCall,
+    FunctionCall,
+    OutputItem,
+    OutputMessage,
+    Reasoning,
+)
 from antiphon.types.response import Response
 
 TERMINAL_EVENT: dict[str, type[Lifecycle]] = {
@@ -65,8 +73,14 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     """All events of a finished response, numbered from 0 as in the original stream."""
     final = copy(response)
     gate = Gate(opening(response))
-    gate.emit(Created(response=gate.response))
-    gate.emit(InProgress(response=gate.response))
+    if response.background:
+        gate.response.status = "queued"
+        gate.tell(Created, gate.response)
+        gate.tell(Queued, gate.response)
+        gate.response.status = "in_progress"
+    else:
+        gate.tell(Created, gate.response)
+    gate.tell(InProgress, gate.response)
     with_logprobs = any(
         given(part.logprobs)
         for item in response.output
@@ -78,6 +92,12 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     composer = Composer(gate, ids, logprobs=with_logprobs)
     pieces = _Pieces(cuts)
     for index, item in enumerate(response.output):
+        if isinstance(item, Compaction):
+            composer.compact(item.encrypted_content)
+            continue
+        if isinstance(item, Reasoning):
+            composer.seal = _as_sealed(item)
+            composer.hides = not given(item.content)
         composer.phase = item.phase if isinstance(item, OutputMessage) else UNSET
         composer.feed(list(_deltas(item, index, pieces)))
         composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
@@ -85,6 +105,12 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     if terminal is not None:
         gate.emit(terminal(response=final))
     return gate.take()
+
+
+def _as_sealed(item: Reasoning) -> Seal | None:
+    """Seals as it was sealed."""
+    sealed = item.encrypted_content
+    return (lambda texts: sealed) if isinstance(sealed, str) else None
 
 
 def _is_blank(item: OutputItem) -> bool:
@@ -150,8 +176,11 @@ def _deltas(item: OutputItem, index: int, pieces: _Pieces) -> Iterator[Delta]:
                 yield from (Declined(piece or "") for piece in pieces.of(part.refusal))
             else:
                 yield from _text(part, pieces)
-    else:
-        for thought in item.content or ():
+    elif isinstance(item, Reasoning):
+        if not isinstance(item.content, list):
+            yield Thought("…")  # what it was is sealed; only that there was one matters
+            return
+        for thought in item.content:
             yield from (Thought(piece or "") for piece in pieces.of(thought.text))
 
 

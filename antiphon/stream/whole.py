@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from antiphon.stream.deltas import Delta, Text, Thought
 from antiphon.types.content import OutputText, ReasoningText
 from antiphon.types.events import (
     ContentPartAdded,
@@ -25,6 +26,17 @@ from antiphon.types.events import (
 from antiphon.types.items import OutputItem, OutputMessage, Reasoning
 
 EVENTS_AROUND_DELTAS = 5
+
+
+def thoughts_and_texts(deltas: Sequence[Delta]) -> tuple[list[str], list[str]] | None:
+    """The pieces of a turn that is an answer, perhaps after thoughts; None if it is not."""
+    thoughts = [delta.text for delta in deltas if type(delta) is Thought and delta.text]
+    texts = [delta.text for delta in deltas if type(delta) is Text and delta.text]
+    if len(thoughts) + len(texts) != len(deltas) or not any(texts):
+        return None
+    if thoughts and Text in map(type, deltas[: len(thoughts)]):
+        return None
+    return thoughts, texts
 
 
 def spelled(

@@ -27,9 +27,13 @@ from antiphon.observe import (
     RequestFinished,
     ResponseFinished,
     Retried,
+    RunChanged,
+    SocketClosed,
+    SocketOpened,
     StoreCommitted,
     Swept,
     TurnFinished,
+    WebhookTried,
 )
 from antiphon.telemetry.lines import Lines
 
@@ -73,13 +77,17 @@ class Logs:
         heard: dict[type[Observation], Callable[[Any], None]] = {Broke: self._broke}
         if self._level <= _LEVELS["warning"]:
             heard[RequestFinished] = self._request
+            heard[WebhookTried] = self._webhook
         if self._level <= _LEVELS["info"]:
             heard[ResponseFinished] = self._response
             heard[TurnFinished] = self._turn
             heard[Retried] = lambda seen: self._note("info", "retry", seen)
             heard[Swept] = self._swept
+            heard[SocketClosed] = lambda seen: self._note("info", "websocket", seen)
+            heard[RunChanged] = self._run
             heard[EngineChanged] = lambda seen: self._note("info", "engine", seen)
         if self._debug:
+            heard[SocketOpened] = lambda seen: self._note("debug", "websocket_opened", seen)
             heard[StoreCommitted] = lambda seen: self._note("debug", "store_commit", seen)
         return heard
 
@@ -119,6 +127,15 @@ class Logs:
             self._note("info", "turn", seen)
         elif self._debug:
             self._note("debug", "turn", seen)
+
+    def _webhook(self, seen: WebhookTried) -> None:
+        if seen.outcome == "given_up":
+            self.say("warning", "webhook", _fields(seen))
+        else:
+            self._note("debug" if seen.outcome == "delivered" else "info", "webhook", seen)
+
+    def _run(self, seen: RunChanged) -> None:
+        self._note("debug" if seen.change == "claimed" else "info", "background", seen)
 
     def _swept(self, seen: Swept) -> None:
         if seen.responses:

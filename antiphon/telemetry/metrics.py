@@ -18,9 +18,13 @@ from antiphon.observe import (
     RequestFinished,
     ResponseFinished,
     Retried,
+    RunChanged,
+    SocketClosed,
+    SocketOpened,
     StoreCommitted,
     Swept,
     TurnFinished,
+    WebhookTried,
 )
 
 MODELS_MAX = 200
@@ -140,6 +144,10 @@ class Metrics:
         self.rows = Counter("store_rows", "Rows written")
         self.swept = Counter("swept_responses", "Responses removed because they expired")
         self.broke = Counter("broke", "Exceptions nobody expected", ("where",))
+        self.sockets = Counter("websockets_closed", "WebSockets that were closed", ("code",))
+        self._sockets_open = 0
+        self.runs = Counter("background_runs", "Background responses claimed or lost", ("change",))
+        self.webhooks = Counter("webhooks", "Webhook events sent", ("outcome",))
         self.engine = Counter("engine_changes", "State changes of the embedded engine", ("state",))
         # What the three records of every request add to, by what tells their series apart.
         self._by_request: dict[tuple[str, str, int], tuple[Sum, Spread]] = {}
@@ -147,12 +155,16 @@ class Metrics:
         self._by_model: dict[str, _Model] = {}
         self.hears: Mapping[type[Observation], Callable[[Any], None]] = {
             RequestFinished: self._request,
+            SocketOpened: self._socket_opened,
+            SocketClosed: self._socket_closed,
             ResponseFinished: self._response,
             TurnFinished: self._turn,
             Retried: self._retried,
             StoreCommitted: self._committed,
             Swept: self._swept,
             Broke: self._broke,
+            WebhookTried: self._webhook_tried,
+            RunChanged: self._run_changed,
             EngineChanged: self._engine_changed,
         }
 
@@ -200,6 +212,13 @@ class Metrics:
         model = self._by_model[name] = _Model(name, self)
         return model
 
+    def _socket_opened(self, seen: SocketOpened) -> None:
+        self._sockets_open += 1
+
+    def _socket_closed(self, seen: SocketClosed) -> None:
+        self._sockets_open -= 1
+        self.sockets.at(str(seen.code) if seen.code < 3_000 else "other").value += 1
+
     def _retried(self, seen: Retried) -> None:
         self.retries.at(seen.backend, seen.reason).value += 1
 
@@ -212,6 +231,12 @@ class Metrics:
 
     def _broke(self, seen: Broke) -> None:
         self.broke.at(seen.where).value += 1
+
+    def _webhook_tried(self, seen: WebhookTried) -> None:
+        self.webhooks.at(seen.outcome).value += 1
+
+    def _run_changed(self, seen: RunChanged) -> None:
+        self.runs.at(seen.change).value += 1
 
     def _engine_changed(self, seen: EngineChanged) -> None:
         self.engine.at(seen.state).value += 1
@@ -249,6 +274,9 @@ class Metrics:
                 yield histogram
         yield core.GaugeMetricFamily(
             "antiphon_requests_in_flight", "Requests under way", self._in_flight()
+        )
+        yield core.GaugeMetricFamily(
+            "antiphon_websockets_open", "WebSockets that are open", self._sockets_open
         )
         yield core.GaugeMetricFamily(
             "antiphon_engine_ready", "1 while the embedded engine serves", self._engine_ready

@@ -31,6 +31,8 @@ from antiphon.types.content import (
 from antiphon.types.explain import at_index, at_key
 from antiphon.types.items import (
     OPAQUE_TYPES,
+    Compaction,
+    CompactionTrigger,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -63,6 +65,8 @@ _Opened = (
     | CustomToolCallOutput
     | Reasoning
     | ItemReference
+    | Compaction
+    | CompactionTrigger
 )
 _ITEMS: Mapping[str, type[Any]] = {
     "message": Message,
@@ -72,6 +76,8 @@ _ITEMS: Mapping[str, type[Any]] = {
     "custom_tool_call_output": CustomToolCallOutput,
     "reasoning": Reasoning,
     "item_reference": ItemReference,
+    "compaction": Compaction,
+    "compaction_trigger": CompactionTrigger,
 }
 _SHAPES: Mapping[Any, type[Any]] = {**_ITEMS, None: Message}
 """By what stands in ``type``; where nothing does, it is a message nearly always."""
@@ -145,6 +151,14 @@ def decode_count(body: bytes) -> CreateResponse:
     fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
     del fields["personality"]
     return CreateResponse(**fields)
+
+
+def decode_body(body: bytes, shape: type[_S]) -> _S:
+    """The body of any other request. Raises ``ClientError`` naming the parameter."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (ValueError, RecursionError) as failure:
+        raise explain.explain_body(body, shape, failure) from None
 
 
 # Items ------------------------------------------------------------------------------------

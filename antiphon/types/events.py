@@ -140,6 +140,10 @@ class CustomToolCallInputDone(ItemEvent, tag="response.custom_tool_call_input.do
     input: str
 
 
+class Compacting(ItemEvent, tag="response.compaction.compacting", kw_only=True):
+    """A summary was sampled for this compaction item; it says nothing of what is in it."""
+
+
 Delta = (
     OutputTextDelta
     | RefusalDelta

@@ -25,6 +25,7 @@ from antiphon.types.content import (
 Status = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer"]
 Phase = Literal["commentary", "final_answer"]
+Sealed = Annotated[str, Meta(max_length=20_971_520)]
 CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -88,7 +89,7 @@ class Reasoning(Wire, tag_field="type", tag="reasoning"):
     summary: list[SummaryText] | None = None
     id: str | UnsetType | None = UNSET
     content: list[ReasoningText] | UnsetType | None = UNSET
-    encrypted_content: str | UnsetType | None = UNSET
+    encrypted_content: Sealed | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
 
 
@@ -96,6 +97,19 @@ class ItemReference(Wire, tag_field="type", tag="item_reference"):
     """Stands for a stored item of the same tenant (its ``type`` may be missing)."""
 
     id: str
+
+
+class Compaction(Wire, tag_field="type", tag="compaction"):
+    """Everything said before it, in a form only this server can read (``runs/compaction.py``)."""
+
+    encrypted_content: Sealed
+    id: str | UnsetType | None = UNSET
+
+
+class CompactionTrigger(Wire, tag_field="type", tag="compaction_trigger"):
+    """As the last item of an input: compact now, and nothing else."""
+
+    id: str | UnsetType | None = UNSET
 
 
 class Opaque(Struct, frozen=True):
@@ -112,8 +126,6 @@ OPAQUE_TYPES = frozenset(
         "apply_patch_call",
         "apply_patch_call_output",
         "code_interpreter_call",
-        "compaction",
-        "compaction_trigger",
         "computer_call",
         "computer_call_output",
         "configuration_update",
@@ -140,8 +152,17 @@ OPAQUE_TYPES = frozenset(
 
 Call = FunctionCall | CustomToolCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput
-Item = Message | Call | CallOutput | Reasoning | ItemReference | Opaque
-OutputItem = OutputMessage | FunctionCall | CustomToolCall | Reasoning
+Item = (
+    Message
+    | Call
+    | CallOutput
+    | Reasoning
+    | ItemReference
+    | Compaction
+    | CompactionTrigger
+    | Opaque
+)
+OutputItem = OutputMessage | FunctionCall | CustomToolCall | Reasoning | Compaction
 
 ID_PREFIX = {
     "message": "msg",
@@ -150,5 +171,6 @@ ID_PREFIX = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    "compaction": "cmp",
 }
 """Prefix of the ids we mint, by item type (``item`` for all others)."""

@@ -68,6 +68,17 @@ class ImageOptions(Asked):
     context_compression: Literal["auto", "enabled", "disabled"] | None = None
 
 
+class ConversationRef(Asked):
+    """A conversation, by its id."""
+
+    id: str
+
+
+def conversation_id(asked: str | ConversationRef) -> str:
+    """The id, whichever way it was given."""
+    return asked if type(asked) is str else asked.id  # type: ignore[union-attr]
+
+
 class CountInput(Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/responses/input_tokens``: what of a create decides its input.
 
@@ -78,7 +89,7 @@ class CountInput(Struct, kw_only=True, forbid_unknown_fields=True):
     input: Text10M | list[dict[str, Any]] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
-    conversation: str | dict[str, Any] | None = None
+    conversation: str | ConversationRef | None = None
     tools: Annotated[list[dict[str, Any]], Meta(max_length=1024)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
@@ -88,6 +99,25 @@ class CountInput(Struct, kw_only=True, forbid_unknown_fields=True):
     personality: Annotated[str, Meta(max_length=64)] | None = None
 
 
+class CompactInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/responses/compact``. ``tools``, ``parallel_tool_calls``,
+    ``reasoning`` and ``text`` are not the API's, but what older coding agents send along."""
+
+    model: ModelName | None = None
+    input: Text10M | list[dict[str, Any]] | None = None
+    previous_response_id: str | None = None
+    instructions: str | None = None
+    prompt_cache_key: ShortKey | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    service_tier: Literal["auto", "default", "fast", "flex", "priority"] | None = None
+    image: ImageOptions | None = None
+    tools: Annotated[list[dict[str, Any]], Meta(max_length=1024)] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: ReasoningOptions | None = None
+    text: TextOptions | None = None
+
+
 class CreateResponse(Struct, kw_only=True, forbid_unknown_fields=True):
     """The decoded body. ``input`` items and ``tools`` are still raw objects."""
 
@@ -95,7 +125,7 @@ class CreateResponse(Struct, kw_only=True, forbid_unknown_fields=True):
     input: Text10M | list[dict[str, Any]] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
-    conversation: str | dict[str, Any] | None = None
+    conversation: str | ConversationRef | None = None
     store: bool | None = None
     background: bool | None = None
     background_options: BackgroundOptions | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta, Struct
 
 from antiphon.types.base import UNSET, UnsetType, Wire
+from antiphon.types.request import Metadata
+from antiphon.types.response import Usage
 
 
 class Page(Wire, kw_only=True):
@@ -36,6 +39,42 @@ class Deleted(Wire, kw_only=True):
     deleted: Literal[True] = True
 
 
+class Conversation(Wire, kw_only=True):
+    """A conversation, without its items. ``created_at`` in seconds; ``metadata`` an object."""
+
+    id: str
+    object: Literal["conversation"] = "conversation"
+    created_at: int
+    metadata: msgspec.Raw
+
+
+class ConversationDeleted(Wire, kw_only=True):
+    """The answer to ``DELETE /v1/conversations/{id}``."""
+
+    id: str
+    object: Literal["conversation.deleted"] = "conversation.deleted"
+    deleted: Literal[True] = True
+
+
+class CreateConversation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/conversations``; the items are still raw objects."""
+
+    items: Annotated[list[dict[str, Any]], Meta(max_length=20)] | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateConversation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/conversations/{id}``: null empties the metadata."""
+
+    metadata: Metadata | None
+
+
+class CreateItems(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/conversations/{id}/items``."""
+
+    items: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=20)]
+
+
 class ModelObject(Wire, kw_only=True):
     """A model of ``GET /v1/models``. ``about`` is ours: one sentence for people."""
 
@@ -51,6 +90,16 @@ class ModelList(Wire, kw_only=True):
 
     object: Literal["list"] = "list"
     data: list[ModelObject]
+
+
+class CompactedResponse(Wire, kw_only=True):
+    """The answer to ``POST /v1/responses/compact``: the user's messages, then one compaction."""
+
+    id: str
+    object: Literal["response.compaction"] = "response.compaction"
+    created_at: int
+    output: list[Any]
+    usage: Usage
 
 
 class InputTokens(Wire, kw_only=True):

@@ -53,6 +53,12 @@ class ReasoningEcho(Wire):
     mode: str | UnsetType = UNSET
 
 
+class InConversation(Wire):
+    """The conversation a response belongs to."""
+
+    id: str
+
+
 class Response(Wire, kw_only=True):
     """One response, at any moment of its life (also the snapshot in lifecycle events)."""
 
@@ -90,4 +96,6 @@ class Response(Wire, kw_only=True):
     tool_choice: Any = "auto"
     tools: list[Any] = []
     metadata: dict[str, str] = {}
+    input_transformations: list[Any] | UnsetType = UNSET
+    conversation: InConversation | UnsetType = UNSET
     content_filters: list[Any] | UnsetType = UNSET

@@ -89,7 +89,7 @@ async def test_models_and_token_counts_are_served(site: Site) -> None:
 @pytest.mark.parametrize(
     ("method", "url"),
     [
-        ("POST", f"/openai/deployments/gpt-4o/chat/completions?{DATED}"),
+        ("POST", f"/openai/deployments/gpt-4o/completions?{DATED}"),
         ("POST", "/openai/v1/deployments/gpt-4o/embeddings"),
         ("GET", f"/openai/nothing?{DATED}"),
         ("GET", "/openai"),
@@ -332,8 +332,8 @@ def test_a_model_nobody_serves_is_a_missing_deployment_in_emulation() -> None:
 @pytest.mark.parametrize(
     ("path", "query", "status"),
     [
-        ("/openai/deployments/gpt-4o/responses", DATED, 426),
-        ("/openai/v1/responses", "", 426),
+        ("/openai/deployments/gpt-4o/files", DATED, 404),
+        ("/openai/v1/files", "", 404),
         ("/openai/responses", "", 404),
         ("/openai/responses", "api-version=2024-10-21", 400),
     ],

@@ -59,6 +59,16 @@ def test_a_deployment_in_the_path_is_noticed(path: str, place: Place) -> None:
     assert locate(path, DATED, FIRST) == place
 
 
+@pytest.mark.requirement("webhooks:endpoints:azure")
+@pytest.mark.parametrize("rest", ["webhook_endpoints", "webhook_endpoints/we_1/test"])
+def test_webhook_endpoints_stand_under_the_dashboard(rest: str) -> None:
+    assert locate(f"/openai/v1/dashboard/{rest}", b"", FIRST) == Place(f"/v1/{rest}", "v1")
+    dated = locate(f"/openai/dashboard/{rest}", DATED, FIRST)
+    assert dated == Place(f"/v1/{rest}", "2025-03-01-preview")
+    other = locate("/openai/v1/dashboard/keys", b"", FIRST)
+    assert other == Place("/v1/dashboard/keys", "v1")
+
+
 @pytest.mark.requirement("azure:version:required")
 @pytest.mark.parametrize(
     "query", [b"", b"api-version=", b"api-version=soon", b"version=2025-03-01"]

@@ -140,12 +140,14 @@ REFUSES = "refuses-"
 
 
 class StrictUpstream:
-    """``url`` ends in ``/v1``. ``bodies`` and ``headers``: every completion asked for, refused or
-    not; ``refusals``: why; ``connections``, ``listed``: how often; ``left``: a client went away."""
+    """``url`` ends in ``/v1``. ``bodies``, ``raws`` and ``headers``: every completion asked for, refused
+    or not; ``refusals``: why; ``connections``, ``listed``: how often; ``left``: a client went away."""
 
     def __init__(self, *, api_key: str | None = None) -> None:
         self.url = ""
         self.bodies: list[Json] = []
+        self.raws: list[bytes] = []
+        self.takes_reasoning = False
         self.headers: list[dict[str, str]] = []
         self.refusals: list[str] = []
         self.connections = 0
@@ -208,10 +210,14 @@ class StrictUpstream:
         except ValueError:
             return await _answer(writer, 400, _error("The body is not JSON.", ""))
         self.bodies.append(body)
+        self.raws.append(raw)
         self.headers.append(headers)
         return await self._complete(body, writer)
 
     async def _complete(self, body: Json, writer: asyncio.StreamWriter) -> bool:
+        if self.takes_reasoning:
+            for message in body["messages"]:
+                message.pop("reasoning_content", None)
         if broken := complaint(body):
             self.refusals.append(broken[0])
             return await _answer(writer, 400, _error(*broken))
@@ -356,9 +362,13 @@ async def _answer(
 
 
 @asynccontextmanager
-async def strict_upstream(*, api_key: str | None = None) -> AsyncIterator[StrictUpstream]:
-    """A running server; closed at the end of the block."""
+async def strict_upstream(
+    *, api_key: str | None = None, takes_reasoning: bool = False
+) -> AsyncIterator[StrictUpstream]:
+    """A running server; closed at the end of the block. ``takes_reasoning``: messages may carry
+    ``reasoning_content``."""
     upstream = StrictUpstream(api_key=api_key)
+    upstream.takes_reasoning = takes_reasoning
     await upstream.start()
     try:
         yield upstream

@@ -117,9 +117,11 @@ def test_a_date_ahead_is_a_wait() -> None:
 @pytest.mark.requirement("chat:profiles:unsent")
 def test_what_a_server_has_no_field_for_is_known_by_its_api_name() -> None:
     assert PROFILES["generic"].unsent == frozenset()
-    assert PROFILES["deepseek"].unsent == {"reasoning.effort"}
+    assert PROFILES["mistral"].unsent == {"reasoning.effort"}
+    assert PROFILES["deepseek"].unsent == {"reasoning.effort", "seed"}
     assert PROFILES["anthropic"].unsent == {
         "reasoning.effort",
         "presence_penalty",
         "frequency_penalty",
+        "seed",
     }

@@ -86,7 +86,7 @@ REFUSED: list[tuple[Any, str | None, str]] = [
         "previous_response_not_found",
     ),
     (asked(reasoning={"effort": "wat"}), "reasoning.effort", "invalid_value"),
-    (asked(background=True), "background", "unsupported_parameter"),
+    (asked(background=True, store=False), "store", "unsupported_value"),
 ]
 
 

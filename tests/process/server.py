@@ -103,12 +103,26 @@ class Server:
         return made
 
     @contextmanager
-    def stream(self, model: str, text: str) -> Iterator[Stream]:
+    def stream(self, model: str, text: str, **more: object) -> Iterator[Stream]:
         """A response being streamed."""
-        body = {"model": f"scripted/{model}", "input": text, "stream": True}
+        body = {"model": f"scripted/{model}", "input": text, "stream": True, **more}
+        with self._reading("POST", "/v1/responses", body) as stream:
+            yield stream
+
+    @contextmanager
+    def follow(self, response_id: str, *, starting_after: int | None = None) -> Iterator[Stream]:
+        """The events of a response again, from one of them on."""
+        path = f"/v1/responses/{response_id}?stream=true"
+        if starting_after is not None:
+            path += f"&starting_after={starting_after}"
+        with self._reading("GET", path) as stream:
+            yield stream
+
+    @contextmanager
+    def _reading(self, method: str, path: str, body: object = None) -> Iterator[Stream]:
         connection = self._connection()
         try:
-            connection.request("POST", "/v1/responses", _encoded(body), self._headers(None))
+            connection.request(method, path, _encoded(body), self._headers(None))
             reply = connection.getresponse()
             assert reply.status == 200, reply.read()
             yield Stream(reply)

@@ -119,8 +119,8 @@ def test_two_keys_are_two_tenants(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("process:websocket:refused")
-def test_an_upgrade_is_answered_with_426(tmp_path: Path) -> None:
-    with Server(tmp_path) as server:
+def test_an_upgrade_that_is_switched_off_is_answered_with_426(tmp_path: Path) -> None:
+    with Server(tmp_path, environment={"ANTIPHON__WEBSOCKET__ENABLED": "false"}) as server:
         connection = http.client.HTTPConnection(server.host, server.port, timeout=REPLY_SECONDS_MAX)
         upgrade = {
             "connection": "Upgrade",

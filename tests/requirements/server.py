@@ -102,13 +102,12 @@ REQUIREMENTS = {
     ),
     "http:websocket:426": Requirement(
         source="clients.md (Codex CLI)",
-        behaviour="A WebSocket upgrade is answered 426, as HTTP, so that clients fall back.",
-        divergence="The vendor speaks WebSocket here.",
+        behaviour="An upgrade that is switched off, or no handshake, is answered 426, as HTTP, so "
+        "that clients fall back.",
     ),
     "http:responses:compact": Requirement(
         source="api-surface §2.1",
-        behaviour="POST /v1/responses/compact is refused by name.",
-        divergence="The vendor compacts.",
+        behaviour="POST /v1/responses/compact is no response's id.",
     ),
     # The operator
     "http:health:ready": Requirement(

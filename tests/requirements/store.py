@@ -9,6 +9,10 @@ REQUIREMENTS = {
         source="issue §3 State",
         behaviour="What was saved is loaded field by field as it was, and stays so for ever.",
     ),
+    "store:save:any-text": Requirement(
+        source="store/base.py",
+        behaviour="Text a database cannot hold fails its own save, and is in no row.",
+    ),
     "store:save:duplicate": Requirement(
         source="store/base.py",
         behaviour="An id that is taken fails its own save and no other save of the same batch.",
@@ -92,5 +96,53 @@ REQUIREMENTS = {
     "store:life:readiness": Requirement(
         source="store/base.py",
         behaviour="ping writes to the disk and fails when writing fails.",
+    ),
+    "store:works:own-affair": Requirement(
+        source="store/base.py",
+        behaviour="What a work refuses undoes its own writes and its row, and nobody else's.",
+    ),
+    "store:replicas:forks": Requirement(
+        source="issue §4 (several replicas over one database)",
+        behaviour="Replicas that continue one response at once all join it; an id is given once.",
+    ),
+    "store:replicas:forgetting": Requirement(
+        source="issue §4 (several replicas over one database)",
+        behaviour="Storing, deleting and sweeping at once leaves whole histories and no rubbish.",
+    ),
+    "store:replicas:deadlock": Requirement(
+        source="store/work.py",
+        behaviour="Works that lock each other out are done again, and nobody notices.",
+    ),
+    "store:remote:restart": Requirement(
+        source="issue §4 (a database that restarts)",
+        behaviour="A restart of the database loses and doubles nothing; a long absence is a 503.",
+    ),
+    "store:remote:unknown-outcome": Requirement(
+        source="ours",
+        behaviour="A commit whose answer was lost is asked about, not repeated or called lost.",
+    ),
+    "store:life:rights": Requirement(
+        source="ours",
+        behaviour="A server on a current schema needs to read and write rows, and no more.",
+    ),
+    "store:life:migrating-together": Requirement(
+        source="stack.md §2.2 (migrations)",
+        behaviour="Replicas that start together on an empty database migrate it once.",
+    ),
+    "store:databases:whole-server": Requirement(
+        source="issue §4",
+        behaviour="Over every database the same requests have the same answers, restart included.",
+    ),
+    "store:databases:hot-road": Requirement(
+        source="ours",
+        behaviour="A turn that reads nothing from the store is begun at once over any of them.",
+    ),
+    "store:databases:replicas": Requirement(
+        source="issue §4 (several replicas over one database)",
+        behaviour="What one replica made, another continues, lists and sees deleted.",
+    ),
+    "store:life:migrate-command": Requirement(
+        source="stack.md §2.2 (migrations)",
+        behaviour="`antiphon migrate` applies what is pending; `--check` lists it and exits 1.",
     ),
 }

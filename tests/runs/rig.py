@@ -15,6 +15,7 @@ from antiphon.observe import Broke, Observation
 from antiphon.runs import stored
 from antiphon.runs.driver import Runs
 from antiphon.runs.listener import Listener
+from antiphon.sealing.aes import Sealer
 from antiphon.store.sqlite import SqliteStore
 from antiphon.types.codec import decode_create
 from antiphon.types.events import Event
@@ -35,6 +36,7 @@ class Rig:
             ids=Ids(),
             settings=RunSettings(**settings),
             retention_ms=86_400_000,
+            seals=Sealer(lambda: (b"0123456789abcdef" * 2,)),
             observe=self._observe,
         )
 
@@ -59,7 +61,7 @@ class Rig:
         self.runs.memory.forget(project, response_id)
 
     async def retrieve(self, response_id: str, project: str = PROJECT) -> dict[str, Any]:
-        found = await stored.retrieve(self.store, project, response_id)
+        found = await stored.retrieve(self.runs, project, response_id)
         decoded: dict[str, Any] = msgspec.json.decode(found)
         return decoded
 
@@ -68,7 +70,7 @@ class Rig:
 
     async def items(self, response_id: str, project: str = PROJECT) -> list[dict[str, Any]]:
         page = await stored.input_items(
-            self.store,
+            self.runs,
             project,
             response_id,
             after=None,

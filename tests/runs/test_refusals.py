@@ -23,14 +23,30 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"input": []}, "input", "missing_required_parameter"),
     ({"background": True}, "background", "unsupported_parameter"),
     ({"background_options": {"completion_window": "2h"}}, "background_options", "unsupported_"),
-    ({"conversation": "conv_1"}, "conversation", "unsupported_parameter"),
     (
         {"conversation": "conv_1", "previous_response_id": "resp_1"},
         "conversation",
         "mutually_exclusive_parameters",
     ),
     ({"prompt": {"id": "pmpt_1"}}, "prompt", "unsupported_parameter"),
-    ({"context_management": [{"type": "compaction"}]}, "context_management", "unsupported_"),
+    ({"context_management": []}, "context_management", "array_below"),
+    ({"context_management": [{}]}, "context_management[0].type", "missing_required"),
+    ({"context_management": [{"type": "magic"}]}, "context_management[0].type", "invalid_value"),
+    (
+        {"context_management": [{"type": "compaction", "compact_threshold": 999}]},
+        "context_management[0].compact_threshold",
+        "integer_below_min_value",
+    ),
+    (
+        {"context_management": [{"type": "compaction", "compact_threshold": "1"}]},
+        "context_management[0].compact_threshold",
+        "invalid_type",
+    ),
+    (
+        {"context_management": [{"type": "compaction", "size": 1}]},
+        "context_management[0].size",
+        "unknown_parameter",
+    ),
     ({"moderation": {"model": "m"}}, "moderation", "unsupported_parameter"),
     ({"multi_agent": {"enabled": True}}, "multi_agent", "unsupported_parameter"),
     ({"prompt_cache_options": {"prewarm": True}}, "prompt_cache_options.prewarm", "unsupported_"),
@@ -45,9 +61,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "unsupported_value",
     ),
     (
-        {"input": [{"type": "compaction_trigger"}]},
+        {"input": [{"type": "compaction_trigger"}, {"role": "user", "content": "x"}]},
         "input[0].type",
-        "unsupported_value",
+        "invalid_value",
     ),
     (
         {"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "wat"}}}},
@@ -112,7 +128,6 @@ async def test_what_is_accepted_but_not_honoured_is_said() -> None:
         )
         assert list(live.downgrades) == [
             "reasoning.summary",
-            "include:reasoning.encrypted_content",
             "service_tier",
             "input:web_search_call",
         ]

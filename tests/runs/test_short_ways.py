@@ -191,10 +191,10 @@ AT_ONCE: list[dict[str, Any]] = [
 def test_it_is_told_beforehand_whether_resolving_waits(body: dict[str, Any]) -> None:
     body = {"model": "scripted/echo", **body}
     asked = decode_create(msgspec.json.encode(body))
-    assert resolves_at_once(asked, STORE, Memory(), "p") is (
+    assert resolves_at_once(asked, Memory(), "p") is (
         body not in [{"model": "scripted/echo", **other} for other in MAYBE]
     )
-    if resolves_at_once(asked, STORE, Memory(), "p"):
+    if resolves_at_once(asked, Memory(), "p"):
         resolved(body, Memory(), "content")
 
 
@@ -209,9 +209,9 @@ async def test_a_remembered_conversation_resolves_at_once_unless_it_holds_a_docu
     async with rig() as r:
         first = await r.create("echo", input=input)
         asked = CreateResponse(model="scripted/echo", input="on", previous_response_id=first.id)
-        at = resolves_at_once(asked, r.store, r.runs.memory, "proj_a")
+        at = resolves_at_once(asked, r.runs.memory, "proj_a")
         assert at is (held == "words")
-        assert not resolves_at_once(asked, r.store, r.runs.memory, "proj_b")
+        assert not resolves_at_once(asked, r.runs.memory, "proj_b")
 
 
 @pytest.mark.requirement("runs:at-once:told")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from antiphon.errors import ClientError
-from antiphon.runs.history import shortened
+from antiphon.runs.truncation import shortened
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Message
 from tests.runs.rig import rig, text_of
 

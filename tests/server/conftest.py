@@ -25,6 +25,7 @@ from antiphon.ids import Ids
 from antiphon.observe import RequestFinished
 from antiphon.process import _uvicorn_config
 from antiphon.runs.driver import Runs
+from antiphon.sealing.aes import Sealer
 from antiphon.server.asgi import Deps, build
 from antiphon.server.auth import Keys
 from antiphon.store.sqlite import SqliteStore
@@ -134,6 +135,7 @@ async def opened(
         settings=RunSettings(),
         retention_ms=None,
         observe=observed,
+        seals=Sealer(lambda: (b"0123456789abcdef" * 2,)),
     )
     deps = Deps(
         runs=runs,

@@ -131,7 +131,12 @@ class Front:
                 protocol.shutdown()
             async with asyncio.timeout(PATIENCE_SECONDS):
                 for protocol in left:
-                    await protocol.gone.wait()
+                    if hasattr(protocol, "gone"):
+                        await protocol.gone.wait()
+            for _ in range(2_000):  # upgraded ones do not tell
+                if not (self.state.connections or self.state.tasks):
+                    break
+                await asyncio.sleep(0.002)
 
 
 class Connection:

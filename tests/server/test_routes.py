@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
+from antiphon.config_state import WebSocketSettings
 from antiphon.observe import RequestFinished
+from antiphon.server.asgi import build
 from tests.server.asgi_client import Answer, Stream
 from tests.server.conftest import House, over_asgi
 
@@ -90,7 +93,7 @@ async def test_an_unknown_path_is_404_with_the_envelope_and_never_a_redirect(
         ("/models", "Did you mean /v1/models?"),
         ("/v1/v1/responses", "'/v1' once too often"),
         ("/v1/responses/", "without the slash"),
-        ("/v1/chat/completions", "POST /v1/responses"),
+        ("/chat/completions", "Did you mean /v1/chat/completions?"),
     ],
 )
 async def test_a_wrong_base_url_is_guessed(house: House, path: str, hint: str) -> None:
@@ -157,6 +160,8 @@ async def knock(house: House, path: str, extensions: dict[str, Any]) -> list[dic
 async def test_a_websocket_is_refused_by_an_http_answer(
     house: House, path: str, status: int
 ) -> None:
+    off = replace(house.deps, websocket=WebSocketSettings(enabled=False))
+    house.app = build(off)
     start, body = await knock(house, path, {"websocket.http.response": {}})
     assert start["type"] == "websocket.http.response.start" and start["status"] == status
     assert body["type"] == "websocket.http.response.body"
@@ -166,14 +171,14 @@ async def test_a_websocket_is_refused_by_an_http_answer(
 
 @over_asgi
 async def test_a_websocket_is_closed_where_the_server_cannot_answer_it(house: House) -> None:
-    (close,) = await knock(house, "/v1/responses", {})
+    (close,) = await knock(house, "/v1/nowhere", {})
     assert close["type"] == "websocket.close"
 
 
 @pytest.mark.requirement("http:responses:compact")
-async def test_compaction_is_refused_by_name_and_not_taken_for_an_id(house: House) -> None:
+async def test_compact_is_not_taken_for_an_id(house: House) -> None:
     answer = await house.client.request("POST", "/v1/responses/compact", body={"model": "m"})
-    assert error_of(answer) == (404, "unsupported", None)
+    assert error_of(answer) == (400, "missing_required_parameter", "input")
 
 
 # Keys

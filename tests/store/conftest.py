@@ -4,4 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.suites.store", "tests.suites.store_machine")
+pytest.register_assert_rewrite(
+    "tests.suites.store",
+    "tests.suites.completions",
+    "tests.suites.store_machine",
+    "tests.suites.conversations",
+    "tests.suites.idempotency",
+)

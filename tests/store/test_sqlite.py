@@ -225,7 +225,9 @@ async def test_a_newer_database_is_refused_and_left_alone(on_disk: SqliteHarness
     db = apsw.Connection(str(on_disk.path))
     db.execute("INSERT INTO migrations VALUES (9999, 'later', 'abc', 0)")
     db.close()
-    with pytest.raises(RemoteError, match=r"schema version 9999, this antiphon knows .* up to 2:"):
+    with pytest.raises(
+        RemoteError, match=r"schema version 9999, this antiphon knows .* up to \d+:"
+    ):
         await on_disk.create().open()
     db = apsw.Connection(str(on_disk.path))
     db.execute("DELETE FROM migrations WHERE number = 9999")

@@ -51,6 +51,9 @@ class Harness(Protocol):
     def leftovers(self) -> int:
         """How many rows are in the tables of the open store (but migrations and the like)."""
 
+    def count(self, statement: str) -> int:
+        """The one number a query of the open store's database gives."""
+
 
 @asynccontextmanager
 async def opened(harness: Harness) -> AsyncIterator[Store]:
@@ -134,7 +137,7 @@ async def test_what_is_saved_is_loaded_as_it_was(harness: Harness) -> None:
         turn("plain"),
         turn("streamed", cuts=b"\x00\xff cuts", status="incomplete"),
         turn("child", "plain", expires_at=START_MS + 5, created_at=START_MS - 1),
-        turn("odd\x00'\"; DROP TABLE responses; --", project="ünï \U0001f600"),
+        turn("odd'\"; DROP TABLE responses; --", project="ünï \U0001f600"),
         turn("large", input=b"[" + b" " * 3_000_000 + b"]"),
         turn("empty", input=b"[]", output=b"[]", head=b"{}"),
     ]
@@ -185,6 +188,22 @@ async def test_duplicates_among_200_concurrent_saves_fail_alone(harness: Harness
                 assert await store.load("ours", row.id) == row
         first = await store.load("ours", "taken")
         assert first is not None and first.head == b'{"first":1}'
+
+
+@pytest.mark.requirement("store:save:any-text")
+async def test_text_a_database_lacks_is_refused_alone_or_kept_as_it_is(harness: Harness) -> None:
+    async with opened(harness) as store:
+        odd = [turn("nul\x00"), turn("half", project="\ud800"), turn("status", status="\x00")]
+        rows = [turn("before"), *odd, turn("after"), turn("child", "after")]
+        results = await asyncio.gather(*map(store.save, rows), return_exceptions=True)
+        for row, result in zip(rows, results, strict=True):
+            if row not in odd or result is None:
+                assert await store.load(row.project, row.id) == row
+            else:
+                assert isinstance(result, RemoteError) and "does not fit" in result.message
+                assert await store.load(row.project, row.id) is None
+        assert results[1:4].count(None) < 3  # no database has the half of a character
+        assert ids_of(await store.history("ours", "child")) == ["after", "child"]
 
 
 @pytest.mark.requirement("store:save:duplicate")

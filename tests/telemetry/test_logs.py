@@ -22,6 +22,7 @@ from antiphon.observe import (
     StoreCommitted,
     Swept,
     TurnFinished,
+    WebhookTried,
 )
 from antiphon.telemetry import logs as logs_module
 from antiphon.telemetry.logs import Logs
@@ -91,6 +92,26 @@ def test_a_line_says_when_it_happened(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_of_record_has_its_line() -> None:
     every = Logs(LogSettings(format="json", level="debug"), io.StringIO())
     assert set(every.hears) == set(KINDS)
+
+
+def test_a_webhook_that_is_given_up_is_a_warning() -> None:
+    tried = [
+        WebhookTried("wh_1", "p", "we_1", "response.failed", "resp_1", outcome, "status 500", 3)
+        for outcome in ("delivered", "failed", "given_up")
+    ]
+    assert [line["outcome"] for line in lines("debug", *tried)] == [
+        "delivered",
+        "failed",
+        "given_up",
+    ]
+    assert [line["level"] for line in lines("info", *tried)] == ["info", "warning"]
+    (line,) = lines("warning", *tried)
+    assert (line["event"], line["endpoint"], line["response_id"], line["attempt"]) == (
+        "webhook",
+        "we_1",
+        "resp_1",
+        3,
+    )
 
 
 def test_what_happens_often_is_shown_at_debug_only() -> None:

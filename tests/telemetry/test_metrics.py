@@ -12,9 +12,12 @@ from antiphon.observe import (
     RequestFinished,
     ResponseFinished,
     Retried,
+    SocketClosed,
+    SocketOpened,
     StoreCommitted,
     Swept,
     TurnFinished,
+    WebhookTried,
 )
 from antiphon.telemetry.metrics import MODELS_MAX, Histogram, Metrics
 
@@ -58,6 +61,11 @@ def test_everything_observed_is_counted() -> None:
     metrics(Swept(5))
     metrics(Broke("run", ValueError()))
     metrics(EngineChanged("ready"))
+    metrics(WebhookTried("wh", "p", "we", "response.failed", "resp", "given_up", "status 410", 1))
+    for _ in range(3):
+        metrics(SocketOpened("req_1", "default"))
+    metrics(SocketClosed("req_1", "default", 1001, 3.0, 2))
+    metrics(SocketClosed("req_1", "default", 4711, 3.0, 2))
     found = samples(metrics)
     assert found["antiphon_requests_total", "/v1/responses", "200", "POST"] == 1
     assert found["antiphon_request_seconds_bucket", "+Inf", "/v1/responses"] == 1
@@ -74,6 +82,10 @@ def test_everything_observed_is_counted() -> None:
     assert found["antiphon_store_rows_total",] == 7
     assert found["antiphon_swept_responses_total",] == 5
     assert found["antiphon_broke_total", "run"] == 1
+    assert found["antiphon_websockets_open",] == 1
+    assert found["antiphon_websockets_closed_total", "1001"] == 1
+    assert found["antiphon_websockets_closed_total", "other"] == 1
+    assert found["antiphon_webhooks_total", "given_up"] == 1
     assert found["antiphon_engine_ready",] == 1
     assert found["antiphon_requests_in_flight",] == 4
     metrics(EngineChanged("exited", "signal 9"))

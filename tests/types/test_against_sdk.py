@@ -40,7 +40,6 @@ PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
             "missing access_programs": HOSTED,
             "missing conversation": "comes with conversations",
             "missing image": HOSTED,
-            "missing input_transformations": HOSTED,
             "missing moderation": HOSTED,
             "missing prompt": "comes with prompt templates",
             "missing prompt_cache_diagnostics": HOSTED,

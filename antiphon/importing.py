@@ -1,0 +1,102 @@
+"""The commands ``antiphon import …``: from a file into the store, and what to tell about it.
+
+The store is opened by itself: no backend, no bus, no sweeper. A SQLite store belongs to one
+process, so the server must be stopped; several processes share a PostgreSQL store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from antiphon.app import App
+from antiphon.assistants import Export, Imported, carry_over, importable, read
+from antiphon.config import Config, ScriptedSettings
+from antiphon.errors import AntiphonError, RemoteError
+
+_PROJECT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LINES_TOLD_MAX = 20
+
+
+class Refused(Exception):
+    """The file was not imported; ``lines`` say why."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+async def import_threads(
+    lines: Iterable[bytes],
+    config: Config,
+    project: str,
+    *,
+    dry_run: bool = False,
+    skip_malformed: bool = False,
+) -> list[str]:
+    """Import an export of the Assistants API; what to tell. Raises ``Refused`` for malformed lines
+    unless their threads are to be skipped, ``AntiphonError`` or ``OSError`` for a store that cannot
+    be opened or written."""
+    if not _PROJECT.fullmatch(project):
+        raise Refused([f"{project!r} is no name of a project"])
+    export = read(lines)
+    if export.malformed and not skip_malformed:
+        raise Refused(_malformed(export))
+    threads = importable(export)
+    if export.malformed and not threads:
+        raise Refused([*_malformed(export), "no thread is left that none of them may belong to"])
+    # Nothing of these settings is asked for an answer.
+    app = App(msgspec.structs.replace(config, backends=(ScriptedSettings(),)))
+    try:
+        async with app.only_store():
+            done = await carry_over(threads, app.runs.holding.kept, project, dry_run=dry_run)
+    except RemoteError as error:
+        raise _explained(error, config) from error
+    return _told(export, done, project, len(threads), dry_run=dry_run)
+
+
+def _explained(error: RemoteError, config: Config) -> AntiphonError:
+    if config.store.url is not None or "process" not in error.message:
+        return error
+    return RemoteError(
+        f"{error.message} Stop the server that uses it, import, and start it again.",
+        status=error.status,
+    )
+
+
+def _malformed(export: Export) -> list[str]:
+    told = [f"line {line.number}: {line.why}" for line in export.malformed[:_LINES_TOLD_MAX]]
+    more = len(export.malformed) - len(told)
+    return [*told, f"and {more} more"] if more else told
+
+
+def _told(export: Export, done: Imported, project: str, tried: int, *, dry_run: bool) -> list[str]:
+    would = "would become" if dry_run else "became"
+    told = [
+        f"{_count(done.conversations, 'thread')} with {_count(done.messages, 'message')} "
+        f"{would} conversations of project {project}"
+    ]
+    if done.known:
+        told.append(f"{_count(done.known, 'thread')} imported before: left as they are")
+    if export.malformed:
+        skipped = len(export.threads) - tried
+        told += [f"{_count(skipped, 'thread')} skipped:", *_malformed(export)]
+    if export.left_out:
+        told.append(f"left out: {_counts(export.left_out)}")
+    if done.lost:
+        told.append(f"not carried over: {_counts(done.lost)}")
+    return told
+
+
+def _counts(counted: Counter[str]) -> str:
+    return ", ".join(_count(number, what) for what, number in sorted(counted.items()))
+
+
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    head, comma, rest = what.partition(",")
+    return f"{number} {head}s{comma}{rest}"

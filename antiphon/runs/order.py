@@ -1,0 +1,132 @@
+"""A background request as it is kept: all it takes to make its response, in any process, again.
+
+It is kept as it was asked for, with the items it brought as they were stored (references
+resolved, ids given), so that whoever makes the response gathers the same context anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.backends.base import Capabilities, Turn
+from antiphon.errors import ClientError
+from antiphon.ids import ItemIds, counted
+from antiphon.runs.context import Begun, Context
+from antiphon.runs.demands import Demands
+from antiphon.runs.echo import Flavour
+from antiphon.runs.held import ending
+from antiphon.store.base import StoredResponse
+from antiphon.store.runs import ClaimedRun
+from antiphon.store.work import Begin
+from antiphon.types.codec import encode
+from antiphon.types.events import Event, OutputItemAdded
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
+
+if TYPE_CHECKING:
+    from antiphon.runs.driver import Runs
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What ``runs.request`` holds, as JSON. ``asked``: the request without its ``input``;
+    ``brought``: its new items."""
+
+    asked: msgspec.Raw
+    brought: msgspec.Raw
+    flavour: Flavour
+    started_ms: int
+
+
+_decode = msgspec.json.Decoder(Order).decode
+_asked = msgspec.json.Decoder(CreateResponse).decode
+_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
+decoded = msgspec.json.Decoder(Response).decode
+"""A Response object."""
+
+
+def order_of(asked: CreateResponse, context: Context, flavour: Flavour) -> bytes:
+    """The request as it is kept. ``context`` is what it was resolved to."""
+    without = msgspec.structs.replace(asked, input=None)
+    order = Order(
+        asked=msgspec.Raw(encode(without)),
+        brought=msgspec.Raw(context.brought),
+        flavour=flavour,
+        started_ms=context.started_ms,
+    )
+    return encode(order)
+
+
+def brought_by(request: bytes) -> bytes:
+    """The new items of a kept request, a JSON array."""
+    return bytes(_decode(request).brought)
+
+
+async def context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Context:
+    """The context of a claimed run, gathered anew; new ids follow those in ``log``. Raises
+    ``ClientError`` if it cannot be made any more (its parent was deleted, say)."""
+    order = _decode(run.request)
+    asked = _asked(order.asked)
+    asked.input = _items(order.brought)
+    claim = run.claim
+    used = counted(claim.id, _ids(asked.input, log))
+    begun = Begun(claim.id, order.started_ms, used)
+    context = await runs.resolve(asked, claim.project, order.flavour, begun=begun)
+    context.response = decoded(run.head)
+    context.brought = bytes(order.brought)
+    return context
+
+
+def bare_context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Context:
+    """A context that is good for nothing but to say how the response ended."""
+    order = _decode(run.request)
+    asked = _asked(order.asked)
+    claim = run.claim
+    brought = bytes(order.brought)
+    conversation = run.conversation
+
+    def release(row: StoredResponse) -> Sequence[Begin[object]]:
+        if conversation is None:
+            return ()
+        return ending(runs.holding.kept, claim.project, conversation, claim.id, row)
+
+    return Context(
+        project=claim.project,
+        response=decoded(run.head),
+        turn=Turn(model=asked.model or "", items=[], live=run.streamed),
+        able=Capabilities(),
+        demands=Demands(),
+        demands_on=lambda able: Demands(),
+        ids=ItemIds(claim.id, counted(claim.id, _ids(_items(brought), log))),
+        clock=runs.ids.clock,
+        call_ids=frozenset(),
+        brought=brought,
+        new=0,
+        started_ms=order.started_ms,
+        downgrades=[],
+        also=(release,),
+    )
+
+
+def _ids(brought: Iterable[dict[str, Any]], log: Sequence[Event]) -> Iterator[str]:
+    """Every id a response has given away, and others."""
+    for raw in brought:
+        yield str(raw.get("id"))
+    for event in log:
+        if isinstance(event, OutputItemAdded):
+            yield str(event.item.id)
+            yield str(getattr(event.item, "call_id", ""))
+
+
+def refuse_unstored(context: Context) -> None:
+    """A background response is read again, so it has to be stored. Raises ``ClientError``."""
+    if not context.response.store:
+        raise ClientError(
+            "'background': true needs 'store': true: a background response is fetched when it is "
+            "ready, and this one would not be kept.",
+            code="unsupported_value",
+            param="store",
+        )

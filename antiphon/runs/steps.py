@@ -1,0 +1,44 @@
+"""What a background response does outside that should not be done twice.
+
+Before something outside is done, the store is told that it begins; after it, how it went. Whoever
+takes the run over learns from that: what has ended is not done again, its result is used. What had
+begun and whose end nobody knows is done again where that does no harm (``again``: reading,
+searching, asking a model), and is an ``Interrupted`` where it might (``once``): the honest form of
+exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from antiphon.store.log import Claim
+from antiphon.store.runs import StoredRuns
+
+Policy = Literal["again", "once"]
+
+
+class Interrupted(Exception):
+    """It was begun by a process that died, and nobody knows whether it was done."""
+
+
+class Steps:
+    """The steps of one claimed run."""
+
+    def __init__(self, rows: StoredRuns, claim: Claim) -> None:
+        self._rows = rows
+        self._claim = claim
+
+    async def step(self, key: str, policy: Policy, call: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The result of ``call``, which is made once if everybody lives. ``key`` names it within
+        the run, the same in every attempt. Raises ``Interrupted``, ``Fenced``, ``RemoteError``,
+        and what the call raises: then the step has not ended and is interrupted later."""
+        known = await self._rows.begin_step(self._claim, key)
+        if known is not None:
+            if known.done:
+                return known.result or b""
+            if policy == "once":
+                raise Interrupted(key)
+        result = await call()
+        await self._rows.end_step(self._claim, key, result)
+        return result

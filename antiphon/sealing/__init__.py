@@ -1,0 +1,1 @@
+"""Content that callers keep for us, and keys for what is stored."""

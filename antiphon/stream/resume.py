@@ -1,0 +1,120 @@
+"""A log of events, and a response that goes on where its log ends.
+
+A background response is made from its log: what was logged has been seen, so whoever takes it
+over lets the logged events pass through a new gate, closes the item that was open, and goes on
+with the next numbers. The log holds every event but the terminal one.
+
+A log is JSON, one event per line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Union, assert_never
+
+import msgspec
+
+from antiphon.stream.fold import OpenItem
+from antiphon.stream.gate import Gate
+from antiphon.stream.grammar import ADDED, CLOSING, PART
+from antiphon.types.base import UNSET, given
+from antiphon.types.content import OutputText, ReasoningText, Refusal
+from antiphon.types.events import (
+    ContentPartAdded,
+    ContentPartDone,
+    CustomToolCallInputDone,
+    Event,
+    FunctionCallArgumentsDone,
+    OutputItemAdded,
+    OutputItemDone,
+    OutputTextDone,
+    ReasoningTextDone,
+    RefusalDone,
+)
+from antiphon.types.items import (
+    Compaction,
+    CustomToolCall,
+    FunctionCall,
+    OutputItem,
+    OutputMessage,
+    Reasoning,
+)
+
+
+def _leaves(kind: type[Event]) -> Iterator[type[Event]]:
+    inner = kind.__subclasses__()
+    if not inner:
+        yield kind
+    for one in inner:
+        yield from _leaves(one)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Union[tuple(_leaves(Event))]  # noqa: UP007  (made, not written)
+)
+
+
+def logged(events: Sequence[Event]) -> bytes:
+    """The events as lines of a log."""
+    return _encoder.encode_lines(events)
+
+
+def opened(lines: bytes) -> list[Event]:
+    """The events of some lines of a log."""
+    events: list[Event] = _decoder.decode_lines(lines)
+    return events
+
+
+def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
+    """Close what is open after ``log`` has passed through the gate, as ``incomplete``: whoever
+    made it is gone. The same events would have come had the model been stopped there."""
+    for item in gate.open_items():
+        own = [event for event in log if getattr(event, "output_index", -1) == item.index]
+        added = next(event.item for event in own if isinstance(event, OutputItemAdded))
+        at: dict[str, Any] = {"item_id": item.id, "output_index": item.index}
+        done: OutputItem
+        match added:
+            case OutputMessage() | Reasoning():
+                parts: list[Any] = [e.part for e in own if isinstance(e, ContentPartDone)]
+                parts += _cut_part(gate, item, own, at)
+                shown = parts if given(added.content) else UNSET
+                done = msgspec.structs.replace(added, content=shown, status="incomplete")
+            case FunctionCall():
+                if item.state == ADDED:
+                    gate.emit(FunctionCallArgumentsDone(**at, name=added.name, arguments=item.text))
+                done = msgspec.structs.replace(added, arguments=item.text, status="incomplete")
+            case CustomToolCall():
+                if item.state == ADDED:
+                    gate.emit(CustomToolCallInputDone(**at, input=item.text))
+                done = msgspec.structs.replace(added, input=item.text, status="incomplete")
+            case Compaction():
+                done = added  # its events are one group, so this is a log cut by hand
+            case _:
+                assert_never(added)
+        gate.emit(OutputItemDone(output_index=item.index, item=done))
+
+
+def _cut_part(gate: Gate, item: OpenItem, own: Sequence[Event], at: dict[str, Any]) -> list[Any]:
+    """The open part of the item, closed; none if no part is open."""
+    if item.state not in (PART, CLOSING):
+        return []
+    begun = [event.part for event in own if isinstance(event, ContentPartAdded)][-1]
+    at = {**at, "content_index": item.parts}
+    part: OutputText | Refusal | ReasoningText
+    done: Event
+    match begun:
+        case OutputText():
+            logprobs = list(item.logprobs) if given(begun.logprobs) else UNSET
+            part = OutputText(item.text, annotations=list(item.annotations), logprobs=logprobs)
+            done = OutputTextDone(**at, text=item.text, logprobs=logprobs or [])
+        case Refusal():
+            part = Refusal(item.text)
+            done = RefusalDone(**at, refusal=item.text)
+        case _:
+            part = ReasoningText(item.text)
+            done = ReasoningTextDone(**at, text=item.text)
+    if item.state == PART:
+        gate.emit(done)
+    gate.emit(ContentPartDone(**at, part=part))
+    return [part]

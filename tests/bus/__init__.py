@@ -1,0 +1,1 @@
+"""The bus: within a process, over PostgreSQL, over NATS."""

@@ -1,0 +1,164 @@
+"""Background responses of two replicas on one PostgreSQL: whoever is asked, whoever makes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from antiphon.app import App, running
+from antiphon.config import StoreSettings
+from tests.server.test_background import (
+    SPOKEN,
+    all_of,
+    client_of,
+    config,
+    ended,
+    numbers,
+    started,
+)
+
+pytestmark = pytest.mark.anyio
+
+LEASE_SECONDS = 0.5
+
+
+class Replica(NamedTuple):
+    app: App
+    client: AsyncOpenAI
+    life: AsyncExitStack
+
+
+async def replica(url: str, data: Path, **background: Any) -> Replica:
+    life = AsyncExitStack()
+    settings = config(
+        StoreSettings(data=str(data), url=url), lease_seconds=LEASE_SECONDS, **background
+    )
+    app = await life.enter_async_context(running(settings))
+    return Replica(app, await life.enter_async_context(client_of(app)), life)
+
+
+@pytest.fixture
+async def makes(postgres_url: str, tmp_path: Path) -> AsyncIterator[Replica]:
+    """The replica that was asked and makes it."""
+    made = await replica(postgres_url, tmp_path)
+    yield made
+    await made.life.aclose()
+
+
+@pytest.fixture
+async def other(postgres_url: str, tmp_path: Path) -> AsyncIterator[Replica]:
+    made = await replica(postgres_url, tmp_path)
+    yield made
+    await made.life.aclose()
+
+
+async def begun(one: Replica, script: str) -> tuple[Any, list[Any]]:
+    """A stream of which the first events were read: it is being made."""
+    stream: Any = await one.client.responses.create(
+        model=f"scripted/{script}", input="Hi.", background=True, stream=True
+    )
+    return stream, [await anext(stream) for _ in range(7)]
+
+
+@pytest.mark.requirement("background:replicas:tail")
+async def test_another_replica_shows_what_was_and_what_comes(
+    makes: Replica, other: Replica
+) -> None:
+    stream, first = await begun(makes, "slow-30ms")
+    response_id = first[0].response.id
+    assert (await other.client.responses.retrieve(response_id)).status == "in_progress"
+    rest: Any = await other.client.responses.retrieve(response_id, stream=True, starting_after=3)
+    followed = await all_of(rest)
+    own = [*first, *await all_of(stream)]
+    assert [e.to_dict() for e in followed] == [e.to_dict() for e in own[4:]]
+    assert (await other.client.responses.retrieve(response_id)).output_text == SPOKEN
+
+
+@pytest.mark.requirement("background:replicas:cancel")
+async def test_another_replica_cancels_it_within_half_a_second(
+    makes: Replica, other: Replica
+) -> None:
+    stream, first = await begun(makes, "endless")
+    began = asyncio.get_running_loop().time()
+    cancelled = await other.client.responses.cancel(first[0].response.id)
+    assert asyncio.get_running_loop().time() - began < 0.5
+    assert cancelled.status == "cancelled"
+    events = [*first, *await all_of(stream)]
+    assert numbers(events) == list(range(len(events)))
+    assert events[-1].item.to_dict() == cancelled.output[0].to_dict()
+
+
+@pytest.mark.requirement("background:replicas:never-claims")
+async def test_a_replica_that_makes_nothing_leaves_it_to_the_others(
+    makes: Replica, postgres_url: str, tmp_path: Path
+) -> None:
+    asked = await replica(postgres_url, tmp_path, runs_max=0)
+    try:
+        stream: Any = await asked.client.responses.create(
+            model="scripted/slow-5ms", input="Hi.", background=True, stream=True
+        )
+        events = await all_of(stream)
+        assert numbers(events) == list(range(len(events)))
+        assert events[-1].response.output_text == SPOKEN
+    finally:
+        await asked.life.aclose()
+
+
+@pytest.mark.requirement("background:replicas:fenced")
+async def test_a_replica_that_lost_its_lease_writes_nothing_more(
+    makes: Replica, other: Replica
+) -> None:
+    """The heart of the first stops, its hands do not."""
+    stream, first = await begun(makes, "slow-200ms")
+    beating = next(t for t in makes.app.background.maker._loops if "beat" in t.get_name())
+    beating.cancel()
+    makes.app.background.stop_claiming(0)
+    response_id = first[0].response.id
+    final = await ended(other.client, response_id)
+    assert final.status == "completed"
+    cut, whole = final.output
+    assert (cut.status, whole.status) == ("incomplete", "completed")  # type: ignore[union-attr]
+    assert whole.content[0].text == SPOKEN  # type: ignore[union-attr, index]
+    events = [*first, *await all_of(stream)]
+    assert numbers(events) == list(range(len(events)))
+    assert [event.type for event in events].count("response.completed") == 1
+    assert events[-1].response.to_dict() == final.to_dict()
+    for one in (makes, other):
+        replayed: Any = await one.client.responses.retrieve(response_id, stream=True)
+        assert [e.to_dict() for e in await all_of(replayed)] == [e.to_dict() for e in events]
+        assert not one.app.background.maker.making
+
+
+@pytest.mark.requirement("background:replicas:drain")
+async def test_a_replica_that_ends_hands_over_in_less_than_a_second(
+    postgres_url: str, tmp_path: Path, other: Replica
+) -> None:
+    ending = await replica(postgres_url, tmp_path)
+    made = await started(ending.client, "slow-100ms")
+    began = asyncio.get_running_loop().time()
+    await ending.life.aclose()
+    async with asyncio.timeout_at(began + 1.0):
+        while not other.app.background.maker.has(made.id):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await ended(other.client, made.id)).output_text == SPOKEN
+
+
+@pytest.mark.requirement("background:replicas:forget")
+async def test_what_one_replica_deletes_no_other_remembers(makes: Replica, other: Replica) -> None:
+    parent = await makes.client.responses.create(model="scripted/hello", input="Hi.")
+    await other.client.responses.delete(parent.id)
+    async with asyncio.timeout(5):
+        while makes.app.runs.memory.peek("default", parent.id) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    with pytest.raises(openai.BadRequestError) as refused:
+        await makes.client.responses.create(
+            model="scripted/hello", input="Hi.", previous_response_id=parent.id
+        )
+    assert refused.value.code == "previous_response_not_found"

@@ -1,0 +1,89 @@
+"""A server that encrypts what it stores: the same answers, another file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from antiphon.app import purge, running
+from antiphon.cli import main
+from antiphon.config import Config, ScriptedSettings, StoreSettings
+from antiphon.config_state import EncryptionSettings
+from antiphon.errors import ClientError, RemoteError
+from antiphon.runs import stored
+from antiphon.sealing.keys import KEY_FILE
+from antiphon.types.codec import decode_create
+from tests.runs.rig import text_of
+
+pytestmark = pytest.mark.anyio
+
+PROJECT = "default"
+
+
+def config(data: Path, *, at_rest: bool = True) -> Config:
+    return Config(
+        store=StoreSettings(data=str(data)),
+        backends=(ScriptedSettings(),),
+        encryption=EncryptionSettings(at_rest=at_rest),
+    )
+
+
+def in_all_files(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+async def said(data: Path, text: str, parent: str | None = None) -> tuple[str, str]:
+    """One turn on a server that is started for it: the response's id and what it answered."""
+    body = {"model": "scripted/recall", "input": text, "previous_response_id": parent}
+    async with running(config(data)) as app:
+        asked = decode_create(msgspec.json.encode(body))
+        listener = await app.runs.create(asked, project=PROJECT)
+        response = await listener.finish()
+        shown = await stored.retrieve(app.runs, PROJECT, response.id)
+        assert msgspec.json.decode(shown)["id"] == response.id
+        return response.id, text_of(response)
+
+
+@pytest.mark.requirement("sealing:rest:server")
+async def test_conversations_go_on_after_a_restart_and_the_file_says_nothing(
+    tmp_path: Path,
+) -> None:
+    first, _ = await said(tmp_path, "My name is Wilhelmina.")
+    _, answer = await said(tmp_path, "Who am I?", first)
+    assert answer == "Your name is Wilhelmina."
+    everything = in_all_files(tmp_path)
+    assert b"Wilhelmina" not in everything and first.encode() in everything
+
+
+@pytest.mark.requirement("sealing:rest:server")
+async def test_what_is_encrypted_is_not_served_by_mistake_without_its_key(tmp_path: Path) -> None:
+    await said(tmp_path, "hello")
+    with pytest.raises(RemoteError, match=r"encryption\.at_rest = true"):
+        async with running(config(tmp_path, at_rest=False)):
+            pass
+    os.unlink(tmp_path / KEY_FILE)
+    with pytest.raises(RemoteError, match=r"encryption\.key"):
+        await said(tmp_path, "again")
+
+
+@pytest.mark.requirement("sealing:rest:purge")
+async def test_purge_by_name(tmp_path: Path) -> None:
+    first, _ = await said(tmp_path, "My name is Wilhelmina.")
+    assert await purge(config(tmp_path), PROJECT)
+    with pytest.raises(ClientError) as gone:
+        await said(tmp_path, "Who am I?", first)
+    assert gone.value.code == "content_erased"
+
+
+@pytest.mark.requirement("sealing:rest:purge")
+def test_purge_on_the_command_line(tmp_path: Path) -> None:
+    run = CliRunner()
+    asked = ["purge", "default", "--data", str(tmp_path)]
+    refused = run.invoke(main, asked, input="n\n")
+    assert refused.exit_code == 1 and "Nobody can undo this" in refused.output
+    nothing = run.invoke(main, [*asked, "--yes"])
+    assert nothing.exit_code == 1 and "has no key" in nothing.output

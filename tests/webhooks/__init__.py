@@ -1,0 +1,1 @@
+"""Webhooks: endpoints over the official client, deliveries to real receivers."""
