@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, assert_never, cast
 
+import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon import __version__
@@ -63,6 +64,7 @@ from antiphon.store.runs import StoredRuns
 from antiphon.store.sealed import SealedStore
 from antiphon.store.webhooks import StoredWebhooks
 from antiphon.telemetry.metrics import Metrics
+from antiphon.tools.functions import HttpFunction
 
 BACKENDS = {
     ChatSettings: "antiphon.backends.chat:Chat",
@@ -114,10 +116,12 @@ class App:
             observe=self.observe,
             settings=config.runs,
             retention_ms=config.store.retention_ms,
+            projects=config.projects,
             estimator=router.estimator,
             content=self.content,
             seals=sealer,
             compaction=config.compaction,
+            functions={one.name: HttpFunction(one) for one in config.functions},
         )
         self.webhooks, self.deliveries = self._webhooks(sealer)
         self.background = self.runs.background = self._background()
@@ -204,12 +208,16 @@ class App:
         with what is wrong; then nothing stays open."""
         async with AsyncExitStack() as opened:
             await opened.enter_async_context(self.only_store())
+            if self.store.local:
+                await self.runs.take_over()
             await self.bus.open()
             opened.push_async_callback(self.bus.close)
             opened.push_async_callback(self.deliveries.close)
             await self.deliveries.open()
             await self.backend.open()
             opened.push_async_callback(self.backend.close)
+            for function in self.runs.functions.values():
+                opened.push_async_callback(function.close)
             opened.push_async_callback(self.runs.close)
             opened.push_async_callback(self.background.close)
             await self.background.open()
@@ -254,17 +262,27 @@ class App:
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            more = await self._sweep()
+            await asyncio.sleep(0 if more else self.config.store.sweep_seconds)
+
+    async def _sweep(self) -> bool:
+        """Look once at everything that expires; whether more of it may be left. What fails keeps
+        nothing else from being swept. (Webhooks that were not delivered end in `deliveries`.)"""
+        now = self.ids.clock()
+        counts = [0, 0, 0, 0]
+        sweeps: Sequence[Callable[[], Awaitable[int]]] = (
+            partial(self.store.sweep, now, SWEEP_ROWS),
+            partial(self.runs.completions.sweep, now, SWEEP_ROWS),
+            partial(self.background.sweep, SWEEP_ROWS),
+            partial(self.runs.sweep, now),
+        )
+        for place, sweep in enumerate(sweeps):
             try:
-                now = self.ids.clock()
-                count = await self.store.sweep(now, SWEEP_ROWS)
-                count += await self.runs.completions.sweep(now, SWEEP_ROWS)
-                await self.background.sweep(SWEEP_ROWS)
-                await self.runs.sweep(now)
-                self.observe(Swept(count))
+                counts[place] = await sweep()
             except RemoteError as error:
                 self.observe(Broke("store", error))
-                count = 0
-            await asyncio.sleep(0 if count >= SWEEP_ROWS else self.config.store.sweep_seconds)
+        self.observe(Swept(*counts[:3]))
+        return max(counts) >= SWEEP_ROWS
 
     def _sweeper_ended(self, sweeper: asyncio.Task[None]) -> None:
         error = None if sweeper.cancelled() else sweeper.exception()
@@ -331,6 +349,11 @@ def store_of(
             clock=clock,
         )
     return cast(Store, made)
+
+
+def store_only(config: Config) -> App:
+    """For ``App.only_store``: nothing of these settings is asked for an answer."""
+    return App(msgspec.structs.replace(config, backends=(ScriptedSettings(),)))
 
 
 async def pending_migrations(config: Config) -> Sequence[Migration]:

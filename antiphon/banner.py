@@ -5,7 +5,13 @@ from __future__ import annotations
 from textwrap import indent
 
 from antiphon import __version__
-from antiphon.config import ChatSettings, Config, LlamaCppSettings, ScriptedSettings
+from antiphon.config import (
+    ChatSettings,
+    Config,
+    LlamaCppSettings,
+    ScriptedSettings,
+    unnamed_projects,
+)
 from antiphon.config_base import place_of
 from antiphon.config_text import without_secret
 
@@ -36,6 +42,7 @@ def banner(config: Config, port: int, *, engine_problem: str | None = None) -> s
         *_models(config, engine_problem),
         *_data(config),
         *_keys(config),
+        *_projects(config),
         "Stop with Ctrl-C.",
     ]
     return "\n".join(lines)
@@ -111,3 +118,11 @@ def _keys(config: Config) -> list[str]:
         "Set a key: --api-key KEY",
         "",
     ]
+
+
+def _projects(config: Config) -> list[str]:
+    nothing = [one.name for one in config.projects if one.zero_retention]
+    lines = [f"Nothing is stored of: {', '.join(nothing)}."] if nothing else []
+    for name in unnamed_projects(config):
+        lines.append(f"WARNING: no key names the project {name}: its settings hold for nobody.")
+    return lines

@@ -1,4 +1,4 @@
-"""The command ``antiphon``: serve, config, doctor, models, purge, import.
+"""The command ``antiphon``: serve, config, doctor, models, migrate, purge, export, import.
 
 Says what a person needs on standard output; the log goes to standard error. Exit codes: 0 all
 well, 1 something could not be started or is missing, 2 a mistake in the settings or arguments.
@@ -161,7 +161,7 @@ def doctor(**options: Any) -> None:
 
 @main.command()
 @settings_options
-@click.argument("project")
+@click.argument("project", metavar="PROJECT")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(project: str, yes: bool, **options: Any) -> None:
     """Make all encrypted content of PROJECT unreadable for ever, in backups too."""
@@ -259,6 +259,64 @@ def import_assistants(
         _stop("nothing was imported", 1)
     except (AntiphonError, OSError) as error:
         _stop(f"{error}", 1)
+
+
+@import_.command("archive")
+@click.argument("source", metavar="FILE.jsonl", type=click.File("rb"))
+@click.option("--project", metavar="NAME", help="Only what is this project's.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@settings_options
+def import_archive(source: BinaryIO, project: str | None, dry_run: bool, **options: Any) -> None:
+    """Bring in what `antiphon export` wrote. What is there already stays as it is."""
+    from antiphon import importing
+    from antiphon.errors import AntiphonError
+
+    config = _load(options).config
+    try:
+        told, whole = asyncio.run(
+            importing.import_archive(
+                source, config, project, dry_run=dry_run, progress=_lines_so_far
+            )
+        )
+    except importing.Refused as refused:
+        _stop(str(refused), 1)
+    except (AntiphonError, OSError) as error:
+        _stop(str(error), 1)
+    for line in told:
+        click.echo(line)
+    sys.exit(0 if whole else 1)
+
+
+@main.command()
+@click.argument("target", metavar="FILE.jsonl")
+@click.option("--project", metavar="NAME", help="Only what is this project's.")
+@click.option("--in-clear", is_flag=True, help="Write what is encrypted in the database, readable.")
+@settings_options
+def export(target: str, project: str | None, in_clear: bool, **options: Any) -> None:
+    """Write all responses, conversations and stored chat completions to a new file, in clear.
+
+    Meanwhile the server must be stopped, unless on PostgreSQL.
+    """
+    from antiphon import exporting
+    from antiphon.errors import AntiphonError
+
+    config = _load(options).config
+    if config.encryption.at_rest and not in_clear:
+        _stop(
+            "the database is encrypted and the file would not be: say --in-clear if that is "
+            "what you want, and keep the file as you keep the keys",
+            1,
+        )
+    try:
+        told = asyncio.run(exporting.export_to(target, config, project, _lines_so_far))
+    except (AntiphonError, OSError) as error:
+        _stop(str(error), 1)
+    for line in told:
+        click.echo(line)
+
+
+def _lines_so_far(count: int) -> None:
+    click.echo(f"{count} lines …", err=True)
 
 
 def _load(options: Mapping[str, Any]) -> Loaded:

@@ -37,6 +37,8 @@ from antiphon.config_state import (
 )
 
 DEMO_MODEL = "demo-antiphon"
+OPEN_PROJECT = "default"
+"""Everybody's project where no keys are set."""
 _Tokens = Annotated[int, Meta(ge=64)]
 _Threads = Annotated[int, Meta(ge=1, le=1_024)]
 
@@ -229,6 +231,14 @@ class RunSettings(Section, frozen=True, kw_only=True):
     turn_seconds_max: Annotated[
         SecondsAboveZero, Meta(description="Longest model call; then the response fails.")
     ] = 600.0
+    tool_rounds_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="In so many turns of one response the model may call functions that the "
+            "server answers; if it then still calls, the response fails.",
+        ),
+    ] = 32
     context_items_max: Annotated[
         int, Meta(ge=1, description="Items one response may have before it, history included.")
     ] = 10_000
@@ -406,3 +416,12 @@ def projects(config: Config) -> dict[str, str]:
         assert key is not None, "KeySettings refuses to be made without a key"
         found[key] = settings.project or project_of_key(key)
     return found
+
+
+def unnamed_projects(config: Config) -> list[str]:
+    """Projects that have settings and no key: nobody can be in them, perhaps a name is mistyped.
+
+    Raises ``ValueError`` if a key cannot be read.
+    """
+    reached = set(projects(config).values()) if config.keys else {OPEN_PROJECT}
+    return [one.name for one in config.projects if one.name not in reached]

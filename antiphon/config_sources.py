@@ -359,6 +359,12 @@ def _check_outside(loaded: Loaded) -> None:
                 _refuse((*path, "path"), wrong, loaded)
     if len(projects(loaded.config)) < len(loaded.config.keys):
         _refuse(("keys",), "the same key is given twice", loaded)
+    seen: set[str] = set()
+    for index, project in enumerate(loaded.config.projects):
+        if project.name in seen:
+            problem = f"the project '{project.name}' has settings already"
+            _refuse(("projects", index, "name"), problem, loaded)
+        seen.add(project.name)
 
 
 def _not_gguf(named: str | None) -> str | None:

@@ -194,8 +194,8 @@ class BusSettings(Section, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="`nats://…` or `tls://…` (several with commas, `USER:PASSWORD@` or "
-            "`TOKEN@` before a host), or `postgresql://…` to notify over an address of its own; unset: the "
-            "store's PostgreSQL, else within the process.",
+            "`TOKEN@` before a host), or `postgresql://…` to notify over an address of its own; "
+            "unset: the store's PostgreSQL, else within the process.",
             extra=SECRET,
         ),
     ] = None

@@ -20,7 +20,7 @@ import apsw
 from msgspec import Struct
 
 from antiphon import app
-from antiphon.config import ChatSettings, Config, LlamaCppSettings
+from antiphon.config import ChatSettings, Config, LlamaCppSettings, unnamed_projects
 from antiphon.config_base import place_of
 from antiphon.errors import AntiphonError
 from antiphon.process import listen
@@ -52,6 +52,9 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
         yield await _postgres(config)
     yield _port(config)
     yield _exposure(config)
+    for name in unnamed_projects(config):
+        said = f"no key names '{name}': its settings hold for nobody"
+        yield Finding("warn", "projects", said, "Is the name the one in [[keys]]?")
     yield _library("llguidance", "grammars and schemas cannot be checked", level="fail")
     if sys.platform != "win32":
         yield _library("uvloop", "the server works, but slower", level="warn")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
-from antiphon.app import App
+from antiphon.app import store_only
 from antiphon.assistants import Export, Imported, carry_over, importable, read
-from antiphon.config import Config, ScriptedSettings
+from antiphon.config import Config
 from antiphon.errors import AntiphonError, RemoteError
+from antiphon.restoring import NoArchive, Restored, restore
 
 _PROJECT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LINES_TOLD_MAX = 20
@@ -48,21 +47,61 @@ async def import_threads(
     threads = importable(export)
     if export.malformed and not threads:
         raise Refused([*_malformed(export), "no thread is left that none of them may belong to"])
-    # Nothing of these settings is asked for an answer.
-    app = App(msgspec.structs.replace(config, backends=(ScriptedSettings(),)))
+    app = store_only(config)
     try:
         async with app.only_store():
             done = await carry_over(threads, app.runs.holding.kept, project, dry_run=dry_run)
     except RemoteError as error:
-        raise _explained(error, config) from error
+        raise explained(error, config, "import") from error
     return _told(export, done, project, len(threads), dry_run=dry_run)
 
 
-def _explained(error: RemoteError, config: Config) -> AntiphonError:
+async def import_archive(
+    lines: Iterable[bytes],
+    config: Config,
+    project: str | None,
+    *,
+    dry_run: bool,
+    progress: Callable[[int], None],
+) -> tuple[list[str], bool]:
+    """Import a file of `antiphon export`; what to tell, and whether every line was understood.
+    Raises ``Refused`` for a file that is none, else as ``import_threads``."""
+    try:
+        found = await restore(lines, config, project, dry_run=dry_run, progress=progress)
+    except NoArchive as error:
+        raise Refused([str(error)]) from None
+    except RemoteError as error:
+        raise explained(error, config, "import") from error
+    return _restored(found, dry_run=dry_run), found.whole and not found.wrong
+
+
+def _restored(found: Restored, *, dry_run: bool) -> list[str]:
+    done = found.done
+    counted = [
+        _count(done.responses, "response"),
+        f"{_count(done.deleted, 'deleted response')} that others continue",
+        f"{_count(done.conversations, 'conversation')} with {_count(done.items, 'item')}",
+        _count(done.completions, "chat completion"),
+    ]
+    told = [f"{'would be imported' if dry_run else 'imported'}: {'; '.join(counted)}"]
+    if found.known:
+        told.append(f"there already, left as they are: {found.known}")
+    if found.wrong:
+        told.append(f"{_count(len(found.wrong), 'line')} left out:")
+        told += [f"line {number}: {why}" for number, why in found.wrong[:_LINES_TOLD_MAX]]
+        more = len(found.wrong) - _LINES_TOLD_MAX
+        told += [f"and {more} more"] if more > 0 else []
+    if not found.whole:
+        told.append("the file has no end: it is a part of an export that broke off")
+    return told
+
+
+def explained(error: RemoteError, config: Config, doing: str) -> AntiphonError:
+    """The error, and what to do where it is that a server has the database."""
     if config.store.url is not None or "process" not in error.message:
         return error
     return RemoteError(
-        f"{error.message} Stop the server that uses it, import, and start it again.",
+        f"{error.message} Stop the server that uses it, {doing}, and start it again.",
         status=error.status,
     )
 

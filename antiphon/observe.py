@@ -86,13 +86,27 @@ class StoreCommitted(Struct, frozen=True):
 
 
 class Swept(Struct, frozen=True):
-    """The sweeper removed expired responses."""
+    """The sweeper has looked once; what expired and was removed. ``logs``: exact events of
+    background responses."""
 
     responses: int
+    completions: int = 0
+    logs: int = 0
+
+
+class ToolFinished(Struct, frozen=True):
+    """The server called a function. ``outcome``: ok, failed (the model was told why), cancelled
+    (the response ended before) or interrupted (begun by a process that died, not made again)."""
+
+    response_id: str
+    name: str
+    outcome: str
+    seconds: float
 
 
 class Broke(Struct, frozen=True):
-    """An exception nobody expected. ``where`` is request, run, store, bus, webhooks or engine."""
+    """An exception nobody expected. ``where`` is request, run, tool, store, bus, webhooks or
+    engine."""
 
     where: str
     error: BaseException
@@ -124,6 +138,14 @@ class RunChanged(Struct, frozen=True):
     attempt: int
 
 
+class QueueSeen(Struct, frozen=True):
+    """Background responses: how many wait in the queue of all replicas (looked at now and then),
+    and how many this process is making."""
+
+    waiting: int
+    making: int
+
+
 class EngineChanged(Struct, frozen=True):
     """The embedded engine's child process changed state (starting, ready, exited …)."""
 
@@ -138,11 +160,13 @@ Observation = (
     | ResponseFinished
     | TurnFinished
     | Retried
+    | ToolFinished
     | StoreCommitted
     | Swept
     | Broke
     | WebhookTried
     | RunChanged
+    | QueueSeen
     | EngineChanged
 )
 

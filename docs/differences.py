@@ -25,6 +25,24 @@ is there and is different on purpose.
 
 DIFFERENT = [
     (
+        "Chat completions: thinking",
+        "not shown",
+        "`reasoning_content` of the message, accepted back",
+        "clients of open models look there",
+    ),
+    (
+        "Chat completions: `n`, `logit_bias`",
+        "honoured",
+        "400 above 1; 400",
+        "one request is one run; token ids differ between models",
+    ),
+    (
+        "Chat completions: `system_fingerprint`",
+        "names the configuration of the model",
+        "null",
+        "the server cannot know when the model behind it changes",
+    ),
+    (
         "What cannot be honoured",
         "honoured",
         "refused, or named in the header `x-antiphon-downgrades`",
@@ -80,10 +98,22 @@ DIFFERENT = [
         "Open Responses requires it, the official clients accept it",
     ),
     (
-        "A caller who leaves",
+        "A caller who leaves, not in the background",
         "not documented",
         "the model call stops; the stored response is `cancelled`",
         "nobody pays for what nobody reads",
+    ),
+    (
+        "A cancelled background stream",
+        "not documented",
+        "ends with `[DONE]`, without a last event",
+        "the API has no event for it",
+    ),
+    (
+        "A background response in progress",
+        "not documented",
+        "its `output` is empty until it has ended",
+        "the stream shows it as it is made",
     ),
     (
         "A busy conversation",

@@ -206,6 +206,10 @@ def _metrics() -> str:
             )
     rows.append("| `antiphon_requests_in_flight` | gauge | | Requests under way |")
     rows.append("| `antiphon_websockets_open` | gauge | | WebSockets that are open |")
+    rows.append(
+        "| `antiphon_background_waiting` | gauge | | Background responses queued, on all replicas |"
+    )
+    rows.append("| `antiphon_background_making` | gauge | | Background responses being made |")
     rows.append("| `antiphon_engine_ready` | gauge | | 1 while the embedded engine serves |")
     return METRICS_HEAD + "\n".join(rows) + "\n"
 

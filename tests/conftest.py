@@ -9,7 +9,11 @@ import pytest
 from hypothesis import settings
 
 from antiphon.config import StoreSettings
-from tests.store import postgres
+
+# The shared suites' asserts are explained like those of a test file.
+pytest.register_assert_rewrite("tests.suites")
+
+from tests.store import postgres  # noqa: E402
 
 # One slow example on a busy machine is no finding; what is slow by nature has tests of its own.
 settings.register_profile("patient", deadline=None)

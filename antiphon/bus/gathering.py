@@ -33,6 +33,7 @@ class Gathering(Generic[T]):
         self._waiting: deque[T] = deque(maxlen=WAITING_MAX)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     def put(self, one: T) -> None:
         self._waiting.append(one)
@@ -47,18 +48,20 @@ class Gathering(Generic[T]):
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        await asyncio.wait([task])
-        try:
-            async with asyncio.timeout(CLOSING_SECONDS_MAX):
-                await self._send(self._taken())
-        except TimeoutError:
-            pass  # they may get lost
+        self._closing = True
+        self._wake.set()
+        _, late = await asyncio.wait([task], timeout=CLOSING_SECONDS_MAX)
+        if late:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _for_ever(self) -> None:
         while True:
             await self._wake.wait()
-            await self._send(self._taken())
+            if self._waiting:
+                await self._send(self._taken())
+            if self._closing and not self._waiting:
+                return
             await asyncio.sleep(TICK_SECONDS)
 
     def _taken(self) -> Sequence[T]:

@@ -157,26 +157,15 @@ class NatsBus:
     async def _connected(self) -> Client:
         """A new connection. Raises ``RemoteError`` once every server was tried."""
         client = Client()
-        deadline = asyncio.timeout(OPENING_SECONDS_MAX)
-        troubles: list[Exception] = []
-        opening = True
-
-        async def troubled(error: Exception) -> None:
-            if not opening:
-                self._observe(Broke("bus", error))
-                return
-            troubles.append(error)
-            if len(troubles) >= len(self._servers):  # it would go on trying, after a pause
-                in_the_pause = asyncio.get_running_loop().time() + RECONNECT_SECONDS / 2
-                deadline.reschedule(in_the_pause)
-
+        troubles = _Troubles(len(self._servers), self._observe)
         try:
-            async with deadline:
+            async with troubles.deadline:
                 await client.connect(
                     self._servers,
                     name="antiphon",
                     no_echo=True,
-                    error_cb=troubled,
+                    error_cb=troubles.heard,
+                    reconnected_cb=troubles.over,
                     closed_cb=self._gone,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
@@ -184,13 +173,13 @@ class NatsBus:
                     ping_interval=10,
                     flush_timeout=OPENING_SECONDS_MAX,
                 )
-            opening = False
+            troubles.opening = False
         except (*_FAILURES, ValueError) as error:
-            reason = _why(troubles[-1] if troubles else error)
+            reason = _why(troubles.last or error)
             shown = ", ".join(_without_secret(server) for server in self._servers)
             raise RemoteError(f"the bus cannot reach NATS at {shown}: {reason}") from None
         finally:
-            if opening:
+            if troubles.opening:
                 await _closed(client)
         return client
 
@@ -211,6 +200,34 @@ class NatsBus:
                 self._observe(Broke("bus", error))
         for topic in self._here.topics():
             self._order(topic, None)
+
+
+class _Troubles:
+    """What a client tells of its connection. It would go on trying for ever: ``deadline`` ends
+    that, while it is being opened, when each server was tried. Later each outage is told once."""
+
+    def __init__(self, servers: int, observe: Observe) -> None:
+        self.deadline = asyncio.timeout(OPENING_SECONDS_MAX)
+        self.opening = True
+        self.last: Exception | None = None
+        self._left = servers
+        self._observe = observe
+        self._told = False
+
+    async def heard(self, error: Exception) -> None:
+        if not self.opening:
+            if not self._told:
+                self._observe(Broke("bus", error))
+            self._told = True
+            return
+        self.last = error
+        self._left -= 1
+        if self._left <= 0:  # in the pause it makes now it holds no connection
+            in_the_pause = asyncio.get_running_loop().time() + RECONNECT_SECONDS / 2
+            self.deadline.reschedule(in_the_pause)
+
+    async def over(self) -> None:
+        self._told = False
 
 
 def subject_of(topic: str) -> str:
@@ -243,6 +260,8 @@ async def _closed(client: Client) -> None:
 def _why(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {OPENING_SECONDS_MAX:g} s"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "it hung up; a wrong login may be the reason"  # it does not always get to say so
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).removeprefix("nats: ") or type(error).__name__

@@ -102,8 +102,13 @@ async def create(
 ) -> Chat:
     """Begin a completion and wait until it has begun. Raises ``ClientError`` or ``RemoteError``
     if there will be none. ``claim``: the idempotency key it is made for."""
+    unkept = chat.store is True and runs.retention.zero(project)
+    if unkept:
+        chat = msgspec.structs.replace(chat, store=False)
     try:
         asked = as_create(chat)
+        if unkept:
+            asked.downgrades.append("store")
         context, view = await _resolved(runs, asked, project, flavour)
     except BaseException:
         if claim is not None:
@@ -138,7 +143,7 @@ async def _resolved(
         raise _in_chat_words(refused, asked) from None
     view = _view(chat, context)
     if chat.store:
-        keep = partial(keeping, runs.completions, view, chat, runs.retention_ms)
+        keep = partial(keeping, runs.completions, view, chat, runs.retention.of(project))
         context.also = [*context.also, keep]
     stop = (chat.stop,) if isinstance(chat.stop, str) else tuple(chat.stop or ())
     if stop or chat.seed is not None:
@@ -158,6 +163,7 @@ def _view(chat: CreateChatCompletion, context: Context) -> View:
         usage=options is not None and options.include_usage is True,
         service_tier=response.service_tier,
         metadata=chat.metadata or ({} if chat.store else UNSET),
+        served=context.served,
     )
 
 

@@ -4,11 +4,14 @@ Both views say the same: the chunks' deltas joined are the message. ``content`` 
 calls and refusals, else at least the empty string. Thinking is ``reasoning_content``, and so is
 what a model says before its calls where a ``response_format`` was asked for: a reader would parse
 it as the answer.
+
+Calls the server answers are its own business: neither they nor their outputs are shown. What the
+model says before them and after them is one text, a blank line between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import msgspec
@@ -44,9 +47,16 @@ from antiphon.types.events import (
     ReasoningTextDelta,
     RefusalDelta,
 )
-from antiphon.types.items import CustomToolCall, FunctionCall, OutputMessage, Reasoning
+from antiphon.types.items import (
+    CustomToolCall,
+    FunctionCall,
+    FunctionCallOutput,
+    OutputMessage,
+    Reasoning,
+)
 from antiphon.types.response import TERMINAL, Response, ResponseError, Usage
 
+_APART = "\n\n"
 _STATUS = {"rate_limit_exceeded": 429, "invalid_prompt": 400}
 
 Delta = dict[str, Any]
@@ -55,7 +65,8 @@ Delta = dict[str, Any]
 class View:
     """How one response looks as a chat completion. ``legacy``: calls are a ``function_call``.
 
-    ``usage`` and ``logprobs``: they were asked for. ``over``: the last event was taken in;
+    ``served``: names of the functions the server answers. ``usage`` and ``logprobs``: they were
+    asked for. ``over``: the last event was taken in;
     ``failed``: it was a failure, for which there is no chunk.
     """
 
@@ -70,6 +81,7 @@ class View:
         usage: bool,
         service_tier: str,
         metadata: dict[str, str] | UnsetType,
+        served: Container[str] = (),
     ) -> None:
         self.id = id
         self.created = created
@@ -81,9 +93,12 @@ class View:
         self._logprobs = logprobs
         self._usage = usage
         self._service_tier = service_tier
+        self._served = served
         self._calls: dict[int, int] = {}
         self._asides: set[int] = set()
         self._answered = False
+        self._spoke = False
+        self._apart = False
 
     # -- the whole --------------------------------------------------------------------------
 
@@ -116,12 +131,16 @@ class View:
         calls: list[AnsweredCall] = []
         logprobs: list[Logprob] = []
         annotations: list[dict[str, Any]] = []
+        apart = False
         for item in response.output:
             match item:
                 case Reasoning():
                     thought += [part.text for part in item.content or ()]
                 case FunctionCall() | CustomToolCall():
-                    calls.append(_call(item))
+                    if item.name not in self._served:
+                        calls.append(_call(item))
+                case FunctionCallOutput():
+                    apart = bool(text)
                 case OutputMessage(phase="commentary"):
                     thought += [p.text for p in item.content if isinstance(p, OutputText)]
                 case OutputMessage():
@@ -129,7 +148,9 @@ class View:
                         if isinstance(part, Refusal):
                             refusal.append(part.refusal)
                             continue
-                        text.append(part.text)
+                        if part.text:
+                            text += (_APART, part.text) if apart else (part.text,)
+                            apart = False
                         logprobs += part.logprobs or []
                         annotations += map(_annotation, part.annotations)
         content = "".join(text) or (None if calls or refusal else "")
@@ -148,7 +169,10 @@ class View:
         if response.incomplete_details is not None:
             cut = response.incomplete_details.reason
             return "content_filter" if cut == "content_filter" else "length"
-        if any(isinstance(item, FunctionCall | CustomToolCall) for item in response.output):
+        if any(
+            isinstance(item, FunctionCall | CustomToolCall) and item.name not in self._served
+            for item in response.output
+        ):
             return "function_call" if self._legacy else "tool_calls"
         return "stop"
 
@@ -198,6 +222,9 @@ class View:
                 if index in self._asides:
                     return {"reasoning_content": text}
                 self._answered = True
+                if text and self._apart:
+                    text, self._apart = _APART + text, False
+                self._spoke = self._spoke or bool(text)
                 return {"content": text}
             case ReasoningTextDelta(delta=text):
                 return {"reasoning_content": text}
@@ -207,6 +234,8 @@ class View:
             case OutputItemAdded(item=item, output_index=index):
                 return self._begun(item, index)
             case FunctionCallArgumentsDelta(delta=text, output_index=index):
+                if index not in self._calls:
+                    return None
                 if self._legacy:
                     return {"function_call": {"arguments": text}}
                 call = {"index": self._calls[index], "function": {"arguments": text}}
@@ -221,11 +250,15 @@ class View:
         match item:
             case OutputMessage(phase="commentary"):
                 self._asides.add(index)
+            case FunctionCallOutput():
+                self._apart = self._spoke
             case FunctionCall() | CustomToolCall():
+                if item.name in self._served:
+                    return None
                 self._answered = True
+                number = self._calls[index] = len(self._calls)
                 if self._legacy:
                     return {"function_call": {"name": item.name, "arguments": ""}}
-                number = self._calls[index] = len(self._calls)
                 kind, field = (
                     ("function", "arguments")
                     if isinstance(item, FunctionCall)

@@ -31,7 +31,7 @@ async def compact(
     """Compact what the request holds and continues; tells what of it was not fully honoured as
     well. Raises ``ClientError`` and ``RemoteError``."""
     create = _as_create(asked)
-    context = await runs.resolve(create, project, "openai")
+    context = await runs.resolve(create, project, "openai", stores=False)
     context.response.store = False
     listener = Listener()
     listener.hear(runs.start(context, listener))

@@ -129,7 +129,6 @@ def past_window(said: Said, keeper: Keeper) -> Said:
         raise ClientError(
             f"This conversation was compacted, and that cannot be opened any more: {fault.reason}.",
             code="invalid_encrypted_content",
-            param="previous_response_id",
         ) from None
 
 

@@ -10,7 +10,7 @@ cannot matter to it, and lead to the same context (``tests/runs/test_short_ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -28,15 +28,17 @@ from antiphon.runs.fitting import NOTHING, Fitting, made_to_fit, windowed, with_
 from antiphon.runs.held import Held, Holding, missing
 from antiphon.runs.leases import Gone
 from antiphon.runs.memory import Remembering
-from antiphon.runs.reasoning import Removed, sealing
+from antiphon.runs.reasoning import Removed, sealing, unsealing
 from antiphon.runs.refusals import check_any, check_count, check_items
 from antiphon.runs.said import Said
 from antiphon.runs.sealed import Keeper
-from antiphon.runs.wishes import Wishes, wants_sealed, wishes_of
+from antiphon.runs.steps import Steps
+from antiphon.runs.wishes import Wishes, served, wants_sealed, wishes_of
 from antiphon.store.base import Store, StoredResponse
 from antiphon.store.conversations import Conversations
 from antiphon.store.work import Begin
 from antiphon.stream.compose import Seal
+from antiphon.tools.base import ServerTool
 from antiphon.types.codec import encode
 from antiphon.types.content import InputText
 from antiphon.types.items import Compaction, Item, Message
@@ -64,10 +66,14 @@ class Context(Struct, kw_only=True):
     ``also``: what else is written when the response ends, in the same transaction as its row: each
     is shown the row (with its status; also where none is stored) and gives works. ``abandoned``:
     what is done instead if there never is a response. ``held``: the conversation it is made in.
-    ``outlives``: it is made to its end although its caller has left.
+    ``outlives``: it is made to its end although its caller has left. ``steps``: what is done
+    outside for a background response goes through it, so that it is not done twice.
 
     ``compaction``: what is done first, where the conversation is compacted; ``seal``: what seals
-    the model's thoughts, which are shown to nobody if it ``hides`` them.
+    the model's thoughts, which are shown to nobody if it ``hides`` them; then ``unseal`` opens them
+    for the model's next turn.
+
+    ``served``: by name, the tools whose calls the server answers itself.
     """
 
     project: str
@@ -89,9 +95,12 @@ class Context(Struct, kw_only=True):
     held: Held | None = None
     abandoned: Sequence[Callable[[], Gone | None]] = ()
     outlives: bool = False
+    steps: Steps | None = None
     compaction: Plan | None = None
     seal: Seal | None = None
     hides: bool = False
+    unseal: Callable[[Sequence[Item]], Sequence[Item]] | None = None
+    served: Mapping[str, ServerTool] = {}
 
     def abandon(self) -> Sequence[Gone]:
         """There will be no response after all: whoever has a context and does not ``start`` it
@@ -143,11 +152,13 @@ async def resolve(
     counting: bool = False,
     begun: Begun | None = None,
     fitting: Fitting = NOTHING,
+    functions: Mapping[str, ServerTool] = {},
 ) -> Context:
     """Check the request and gather its context. Raises ``ClientError``. ``warm``: no model will be
     asked now, so there need not be anything to say to it. ``holding``: enters its conversation,
-    locked until the context is ended or abandoned; not if ``counting``. ``begun``: once more."""
-    able, wishes = wishes_of(asked, backend, settings, warm)
+    locked until the context is ended or abandoned; not if ``counting``. ``begun``: once more.
+    ``functions``: those the server answers, if a tool of the request has their name."""
+    able, wishes = wishes_of(asked, backend, settings, warm, functions)
     response_id = ids.mint("resp") if begun is None else begun.response_id
     item_ids = ItemIds(response_id, 0 if begun is None else begun.last_id)
     before = held = None
@@ -196,6 +207,10 @@ async def resolve(
     if asked.include is not None and wants_sealed(asked):
         context.seal = sealing(fitting.keeper(project), turn.model)
         context.hides = settings.raw_reasoning == "none"
+        if context.hides:
+            context.unseal = unsealing(fitting.keeper(project), turn.model)
+    if functions and not wishes.plain:
+        context.served = served(wishes.tools, functions)
     return context
 
 
@@ -314,14 +329,14 @@ async def _gathered(
     triggered = take_trigger(brought)
     new = brought.items
     past = history.without_cut_calls(said, brought)
+    whole = past is said and Compaction not in brought.kinds
+    if past.compacted or Compaction in brought.kinds:
+        past = windowed(past, brought, keeper)  # ``new`` are still the items as they were sent
     if before is not None:
         history.check_outputs(past)
     if not (warm or triggered):
         check_any(new, past)
     files = check_items(new, past, able, asked.model or "", settings)
-    whole = past is said and Compaction not in brought.kinds
-    if past.compacted or Compaction in brought.kinds:
-        past = windowed(past, brought, keeper)
     if not triggered:
         history.check_calls(past, brought)
     shown = with_reasoning(

@@ -21,6 +21,7 @@ from antiphon.runs import history
 from antiphon.runs.held import Holding, locked, missing
 from antiphon.runs.idempotency import Claim
 from antiphon.runs.refusals import check_items
+from antiphon.runs.retention import Retention
 from antiphon.runs.said import ANSWERING, CALLS, Said
 from antiphon.store.base import Responses
 from antiphon.store.conversations import StoredConversation, StoredItem
@@ -38,6 +39,7 @@ from antiphon.types.resources import (
 PARAM = "conversation_id"
 
 _TRIES = 8
+_INSTEAD = "Send what was said as 'input' of each response."
 _ANYTHING = Capabilities(images=True)
 """No model is asked yet: what a later one can read, its own request will say."""
 
@@ -47,12 +49,20 @@ class Threads:
     ``conversation_not_found`` or ``item_not_found``, 409 ``conversation_locked``, and 400 for
     items that a request could not hold either."""
 
-    def __init__(self, store: Responses, holding: Holding, ids: Ids, settings: RunSettings) -> None:
+    def __init__(
+        self,
+        store: Responses,
+        holding: Holding,
+        ids: Ids,
+        settings: RunSettings,
+        retention: Retention,
+    ) -> None:
         self._store = store
         self._kept = holding.kept
         self._holding = holding
         self._ids = ids
         self._settings = settings
+        self._retention = retention
 
     async def create(
         self, project: str, asked: CreateConversation, claim: Claim | None = None
@@ -67,6 +77,7 @@ class Threads:
             raise
 
     async def _create(self, project: str, asked: CreateConversation, claim: Claim | None) -> bytes:
+        self._retention.refuse(project, "items" if asked.items else "conversation", _INSTEAD)
         raw, items = await self._opened(project, asked.items or ())
         _check_called(Said(), items)
         new = history.normal(raw, items, self._ids, ())
@@ -92,6 +103,7 @@ class Threads:
 
     async def update(self, project: str, id: str, asked: UpdateConversation) -> bytes:
         """``POST /v1/conversations/{id}``: the metadata is replaced as a whole."""
+        self._retention.refuse(project, "metadata", "Delete the conversation or leave it.")
         found = await self._kept.update(project, id, encode(asked.metadata or {}))
         if found is None:
             raise missing(id, PARAM)
@@ -109,6 +121,7 @@ class Threads:
         self, project: str, id: str, asked: CreateItems, include: frozenset[str]
     ) -> bytes:
         """``POST /v1/conversations/{id}/items``: the items as they were added, oldest first."""
+        self._retention.refuse(project, "items", _INSTEAD)
         raw, items = await self._opened(project, asked.items)
         needs_past = any("id" in one for one in raw) or any(map(_answers, items))
         for _ in range(_TRIES):

@@ -84,15 +84,18 @@ class Deliveries:
         await self._webhooks.close()
 
     async def _for_ever(self) -> None:
-        looks = True
+        looks, well = True, True
         while True:
             self._wake.clear()
             try:
                 if looks:
                     await self._webhooks.look()
                 await self.take()
+                well = True
             except RemoteError as error:
-                self._observe(Broke("webhooks", error))
+                if well:  # told once, not for each attempt
+                    self._observe(Broke("webhooks", error))
+                well = False
             looks = False
             try:
                 async with asyncio.timeout(self._look_seconds):

@@ -9,14 +9,15 @@ long the first event may keep it waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from antiphon.backends.base import Backend, Call, Pump, Turn
 from antiphon.backends.estimate import Estimator
 from antiphon.config import RunSettings
-from antiphon.config_state import CompactionSettings
+from antiphon.config_state import CompactionSettings, ProjectSettings
 from antiphon.errors import ClientError
 from antiphon.ids import Ids
 from antiphon.observe import Observe, nobody
@@ -32,12 +33,15 @@ from antiphon.runs.leases import Leases
 from antiphon.runs.listener import Listener
 from antiphon.runs.live import Live, Reader, too_slow
 from antiphon.runs.memory import Memory, Remembering
+from antiphon.runs.retention import Retention
 from antiphon.runs.wishes import cannot
 from antiphon.sealing.base import Seals
+from antiphon.store import conversations, idempotency
 from antiphon.store.base import Store
 from antiphon.store.completions import Completions
 from antiphon.store.content import PLAIN, Content
 from antiphon.store.conversations import Conversations
+from antiphon.tools.base import ServerTool
 from antiphon.types.request import CreateResponse
 
 if TYPE_CHECKING:
@@ -48,10 +52,11 @@ _LOOK_SECONDS_MAX = 1.0
 
 
 class Runs:
-    """Starts responses; one per process. ``retention_ms`` None keeps them for ever;
-    ``estimator`` counts tokens where the backend cannot; ``content`` is how what is said is
-    stored; ``seals`` opens and closes what callers carry for us. ``background`` is set by
-    whoever makes responses in the background."""
+    """Starts responses; one per process. ``retention_ms`` None keeps them for ever,
+    where ``projects`` do not say otherwise; ``estimator`` counts tokens where the backend cannot;
+    ``content`` is how what is said is stored; ``seals`` opens and closes what callers carry for
+    us; ``functions`` are answered by the server, by name. ``background`` is set by whoever makes
+    responses in the background."""
 
     def __init__(
         self,
@@ -61,25 +66,28 @@ class Runs:
         ids: Ids,
         settings: RunSettings,
         retention_ms: int | None,
+        projects: Sequence[ProjectSettings] = (),
         observe: Observe = nobody,
         estimator: Estimator | None = None,
         content: Content = PLAIN,
         seals: Seals | None = None,
         compaction: CompactionSettings | None = None,
+        functions: Mapping[str, ServerTool] = {},
     ) -> None:
         self.backend = backend
         self.store = store
         self.ids = ids
         self.settings = settings
         self.observe = observe
-        self.retention_ms = retention_ms
-        self.memory = Memory(settings.memory_bytes, retention_ms=retention_ms, clock=ids.clock)
+        self.retention = Retention(retention_ms, projects)
+        self.memory = Memory(settings.memory_bytes, retention=self.retention, clock=ids.clock)
         self.leases = Leases(store, ids.clock, observe=observe)
         self.repeats = Repeats(store, self.leases, ids)
         self.holding = Holding(Conversations(store, content), self.leases, self.memory)
         self.completions = Completions(store, content)
-        self.threads = Threads(store, self.holding, ids, settings)
+        self.threads = Threads(store, self.holding, ids, settings, self.retention)
         self.live: set[Live] = set()
+        self.functions = functions
         self.background: Background | None = None
         self._estimator = estimator or Estimator()
         self.fitting = Fitting(seals, compaction or CompactionSettings(), self._estimator)
@@ -120,11 +128,23 @@ class Runs:
         warm: bool = False,
         counting: bool = False,
         begun: Begun | None = None,
+        stores: bool = True,
     ) -> Coroutine[Any, Any, Context]:
         """The request checked, its context gathered: to be awaited, or driven ``at_once``. Raises
         ``ClientError`` or ``RemoteError``. ``memory``: a connection's own, before the process's;
         ``warm``: for ``start`` with the same; ``counting``: not for ``start``; ``begun``: once
-        more. A context that is not started has to be abandoned."""
+        more; ``stores``: the caller sees to it that nothing is stored, if not. A context that is
+        not started has to be abandoned."""
+        if stores and begun is None and not counting and self.retention.zero(project):
+            again = partial(
+                self.resolve,
+                project=project,
+                flavour=flavour,
+                memory=memory,
+                warm=warm,
+                stores=False,
+            )
+            return self._unstored(asked, project, again)
         resolving = resolve(
             asked,
             project=project,
@@ -140,10 +160,23 @@ class Runs:
             counting=counting,
             begun=begun,
             fitting=self.fitting,
+            functions=self.functions,
         )
         if asked.previous_response_id is None or self.background is None:
             return resolving
         return self.background.explaining(resolving, project, asked.previous_response_id)
+
+    async def _unstored(
+        self,
+        asked: CreateResponse,
+        project: str,
+        resolve: Callable[[CreateResponse], Coroutine[Any, Any, Context]],
+    ) -> Context:
+        """The context of a response that must not be stored, whatever the request says."""
+        context = await resolve(self.retention.unstored(asked, project))
+        if asked.store is True:
+            context.downgrades = ["store", *context.downgrades]
+        return context
 
     async def claimed(
         self, resolving: Coroutine[Any, Any, Context], claim: Claim | None
@@ -164,10 +197,16 @@ class Runs:
         context.outlives = True
         return context
 
-    async def sweep(self, now: int) -> None:
-        """Erase what nobody can ask for any more, beside responses (``now`` in ms)."""
+    async def take_over(self) -> None:
+        """This process has the store to itself: what others held when they died is free."""
+        await self.store.change(conversations.erase_leases)
+        await self.store.change(idempotency.free_all)
+
+    async def sweep(self, now: int) -> int:
+        """Erase what nobody can ask for any more, beside responses (``now`` in ms); how many keys
+        of requests."""
         await self.threads.sweep(now)
-        await self.repeats.sweep(now)
+        return await self.repeats.sweep(now)
 
     def start(self, context: Context, reader: Reader, *, warm: bool = False) -> Live:
         """Begin the first model call; the reader is called once this has returned. ``warm``: make

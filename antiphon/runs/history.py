@@ -39,6 +39,7 @@ _STATUSES = ("in_progress", "completed", "incomplete")
 _ABOUT_CALLS = CALLING | ANSWERING
 _ONE_MESSAGE = frozenset({Message})
 NO_CALLS: frozenset[str] = frozenset()
+_ID_LENGTH_MAX = 512
 _ARRAYS_OF_ONE_TURN = 2
 """Input and output of a turn that continues none."""
 _KIND: dict[type[Any], str] = {
@@ -182,7 +183,8 @@ def _normal(
 ) -> dict[str, Any]:
     """The item as it is stored and listed: typed, with an id, a status and content parts.
 
-    An id that an earlier item has (``known``, ``taken``) is replaced: lists are paged by id.
+    An id that an earlier item has (``known``, ``taken``) is replaced: lists are paged by id. So
+    is one that no database would index.
     """
     shape = type(item)
     if shape is Message and len(raw) == 2 + ("type" in raw):  # nothing but role and content
@@ -199,7 +201,7 @@ def _normal(
         }
     kind = raw.get("type") or _KIND[shape]
     id = raw.get("id")
-    if type(id) is not str or not id or id in taken or id in known:
+    if type(id) is not str or not _is_key(id) or id in taken or id in known:
         id = ids.mint(ID_PREFIX.get(kind, "item"))
     taken.add(id)
     normal = {"id": id, "type": kind}
@@ -217,6 +219,10 @@ def _normal(
     elif shape is Reasoning:
         normal.setdefault("summary", [])
     return normal
+
+
+def _is_key(id: str) -> bool:
+    return 0 < len(id) <= _ID_LENGTH_MAX and "\0" not in id
 
 
 def _normal_content(content: str | list[dict[str, Any]], role: str) -> list[dict[str, Any]]:

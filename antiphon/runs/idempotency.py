@@ -103,9 +103,9 @@ class Repeats:
             raise _not_kept(found.answer)
         return found.answer
 
-    async def sweep(self, now: int) -> None:
-        """Forget keys whose time is over (``now`` in ms)."""
-        await self._keys.sweep(now)
+    async def sweep(self, now: int) -> int:
+        """Forget keys whose time is over (``now`` in ms); how many."""
+        return await self._keys.sweep(now)
 
 
 def key_of(value: bytes) -> str:

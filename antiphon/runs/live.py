@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from antiphon.backends.base import Call, Turn
-from antiphon.errors import ContextOverflow, RemoteError
+from antiphon.errors import ContextOverflow, LocalProtocolError, RemoteError
 from antiphon.observe import Broke, ResponseFinished, Retried
+from antiphon.runs.calling import Calling
 from antiphon.runs.context import Context
-from antiphon.runs.run import CallModel, Run
+from antiphon.runs.rounds import CallTools
+from antiphon.runs.run import CallModel, Run, Step
 from antiphon.runs.truncation import shortened
 from antiphon.store.base import StoredResponse
 from antiphon.store.work import Fenced
@@ -36,6 +38,7 @@ from antiphon.stream.deltas import Delta
 from antiphon.stream.spelling import head_and_output, joined
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
+from antiphon.types.items import FunctionCall
 from antiphon.types.response import Response
 from antiphon.types.tools import TextFormat
 
@@ -83,7 +86,8 @@ class Live:
         self._runs = runs
         self._context = context
         self._reader: Reader | None = reader
-        self._run = Run(context, attempts=runs.settings.attempts)
+        settings = runs.settings
+        self._run = Run(context, attempts=settings.attempts, rounds=settings.tool_rounds_max)
         self._call: Call | None = None
         self._opener: asyncio.Handle | None = None
         self._paused = False
@@ -111,10 +115,8 @@ class Live:
 
     def open(self) -> None:
         """Begin the first model call, and see that a stream's reader is not kept in the dark."""
-        step = self._run.step
-        turn = self._context.turn if step is None else step.turn
-        self._begin_call(turn)
-        if turn.live:
+        self._perform()
+        if self._context.turn.live:
             wait = self._runs.settings.first_event_wait_seconds
             self._opener = asyncio.get_running_loop().call_later(wait, self._begin_anyway)
 
@@ -181,11 +183,19 @@ class Live:
         if opening:
             events = opening + events
         if run.step is not step:
-            if run.step is None:
-                return self._end(events)
-            self._again(run.step)
+            self._follow(events)
+        elif events and self._reader is not None:
+            self._reader.write(events)
+
+    def _follow(self, events: list[Event]) -> None:
+        """The run's step is over, and these are its last events."""
+        step = self._run.step
+        if step is None:
+            return self._end(events)
         if events and self._reader is not None:
             self._reader.write(events)
+        if self._run.step is step:  # else the reader has left
+            self._again(step)
 
     def broke(self, error: Exception) -> None:
         """The model call failed, or something of ours in it."""
@@ -250,12 +260,49 @@ class Live:
             if able != self._context.able:
                 self._run.demand(self._context.demands_on(able))
 
-    def _again(self, step: CallModel) -> None:
-        self._stop()
-        self._context = self._run.context
-        if step.reason:
+    def _again(self, step: Step) -> None:
+        self._close_call()  # a reader that has heard nothing yet goes on waiting for an event
+        if isinstance(step, CallModel) and step.reason:
             self._runs.observe(Retried("run", step.turn.model, "demand", step.attempt))
-        self._begin_call(step.turn)
+        self._perform()
+
+    def _perform(self) -> None:
+        """Begin what the run wants done."""
+        self._context = self._run.context
+        match self._run.step:
+            case CallModel(turn=turn):
+                self._begin_call(turn)
+            case CallTools(calls=calls):
+                self.deadline = inf  # each has its own
+                self._call_tools(calls)
+            case None:
+                raise LocalProtocolError("a run that is over wants nothing done")
+
+    # -- calls the server answers -----------------------------------------------------------
+
+    def _call_tools(self, calls: Sequence[FunctionCall]) -> None:
+        context = self._context
+        self._call = Calling(
+            calls,
+            context.served,
+            self,
+            response_id=self.response.id,
+            steps=context.steps,
+            observe=self._runs.observe,
+        )
+
+    def answered(self, call_id: str, output: str) -> None:
+        """The output of one of the calls under way."""
+        run = self._run
+        step = run.step
+        try:
+            events = run.answered({call_id: output})
+        except Exception as error:
+            return self._crash(error)
+        if run.step is not step:
+            self._follow(events)
+        elif events and self._reader is not None:
+            self._reader.write(events)
 
     def _shorten(self) -> bool:
         """The input was too long for the model: begin anew with less of it, if that is wanted."""
@@ -275,6 +322,9 @@ class Live:
     def _stop(self) -> None:
         """Close the current model call, at once."""
         self._keep_waiting_no_longer()
+        self._close_call()
+
+    def _close_call(self) -> None:
         call, self._call = self._call, None
         if call is not None:
             call.close()
@@ -366,7 +416,7 @@ class Live:
         response = self.response
         context = self._context
         head, output = self._spelled = head_and_output(response)
-        retention = self._runs.retention_ms
+        retention = self._runs.retention.of(context.project)
         started = context.started_ms
         cuts = self._run.cuts
         return StoredResponse(

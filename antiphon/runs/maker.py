@@ -17,10 +17,11 @@ from msgspec import Struct
 from antiphon.bus.base import LOOK_SECONDS, Bus, Subscription
 from antiphon.config_state import BackgroundSettings
 from antiphon.errors import ClientError, RemoteError
-from antiphon.observe import Broke, RunChanged
+from antiphon.observe import Broke, QueueSeen, RunChanged
 from antiphon.runs.context import Context, Ending
 from antiphon.runs.journal import Journal, Record
 from antiphon.runs.order import bare_context_of, context_of
+from antiphon.runs.steps import Steps
 from antiphon.runs.tail import Tails
 from antiphon.runs.unattended import Unattended
 from antiphon.store.base import T
@@ -39,6 +40,9 @@ ATTEMPTS_MAX = 5
 _BEATS_PER_LEASE = 3
 _STORED_WAIT_SECONDS = 2.0
 """How long a process that ends waits for responses that only have to be stored."""
+
+_COUNT_SECONDS = 10.0
+"""How often the queue of all replicas is counted."""
 
 _CONFLICT = 409
 
@@ -83,6 +87,8 @@ class Maker:
         self._claiming = False
         self._drained_by = 0.0
         self._contact_since: float | None = None
+        self._seen = QueueSeen(0, 0)
+        self._counted_at = 0.0
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -198,6 +204,17 @@ class Maker:
             pass
         self._wake.clear()
         await self._look()
+        await self._count()
+
+    async def _count(self) -> None:
+        waiting, now = self._seen.waiting, monotonic()
+        if now - self._counted_at >= _COUNT_SECONDS:
+            self._counted_at = now
+            waiting = (await self._rows.waiting()).get("queued", 0)
+        seen = QueueSeen(waiting, len(self._held))
+        if seen != self._seen:
+            self._seen = seen
+            self._observe(seen)
 
     async def _look(self) -> None:
         """Claim what there is room for."""
@@ -287,6 +304,7 @@ class Maker:
         if held.lost:
             context.abandon()
             return
+        context.steps = Steps(self._rows, run.claim)
         if self._ending is not None:
             context.also = [*context.also, self._ending(context.project)]
         held.record = Record(self._journal, run.claim, number)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 
 from antiphon.ids import KEY_LENGTH, now_ms
+from antiphon.runs.retention import Retention
 from antiphon.runs.said import Said
 from antiphon.store.base import StoredResponse
 from antiphon.store.conversations import Mark
@@ -83,18 +84,17 @@ class Remembering(Protocol):
 
 class Memory:
     """The conversations of one process, by project and response. At most ``bytes_max``
-    (estimated). ``retention_ms`` is how long the store keeps responses made from now on, None for
-    ever."""
+    (estimated). ``retention`` is how long the store keeps responses made from now on."""
 
     def __init__(
         self,
         bytes_max: int = 32 * 1024 * 1024,
         *,
-        retention_ms: int | None = None,
+        retention: Retention | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._bytes_max = bytes_max
-        self._retention_ms = retention_ms
+        self._retention = retention or Retention()
         self._clock = clock
         self._since_ms = clock()
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
@@ -165,7 +165,7 @@ class Memory:
         created_ms = _created_ms(response_id)
         if created_ms < self._since_ms or forgotten != self.forgotten:
             return
-        retention_ms = self._retention_ms
+        retention_ms = self._retention.of(project)
         expires_at = None if retention_ms is None else created_ms + retention_ms
         length = len(said.items)
         size_bytes = _size_bytes(said.size_bytes, length)

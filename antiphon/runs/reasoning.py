@@ -12,7 +12,7 @@ behind the last message of the user, ``all_turns`` everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -64,6 +64,15 @@ def sealing(keeper: Keeper, model: str) -> Seal:
             return UNSET
 
     return seal
+
+
+def unsealing(keeper: Keeper, model: str) -> Callable[[Sequence[Item]], Sequence[Item]]:
+    """What opens again, for this model, what it has just thought and nobody else is shown."""
+
+    def unseal(items: Sequence[Item]) -> Sequence[Item]:
+        return reopened(items, 0, keeper=keeper, model=model, all_turns=True).items
+
+    return unseal
 
 
 def reopened(

@@ -7,8 +7,9 @@ with events, every one of them through the gate. Whether anybody streams them is
 Theory of operation. ``begin`` opens the response. While ``step`` is a ``CallModel``, the driver
 performs that model call and feeds its batches; the batch with ``Finish`` either ends the
 response or, when the turn broke a demand and attempts are left, makes ``step`` another
-model call that tells the model what was wrong. Usage is summed over all calls, and
-``max_output_tokens`` is the budget of all of them together.
+model call that tells the model what was wrong. A turn that calls functions of the server makes it
+a ``CallTools``; once all of them are ``answered`` the model is asked again (``rounds.py``). Usage
+is summed over all calls, and ``max_output_tokens`` is the budget of all of them together.
 
 When the response has ended, ``over`` is true and ``response`` is final, but the terminal event
 does not exist yet: the driver stores first, and ``conclude`` then makes it (there is none for a
@@ -17,7 +18,7 @@ cancelled response). What could not be stored ends as failed instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -29,7 +30,7 @@ from antiphon.ids import ItemIds
 from antiphon.runs.compaction import Compacted, Summary
 from antiphon.runs.context import Context
 from antiphon.runs.demands import Demands
-from antiphon.runs.said import CALLS
+from antiphon.runs.rounds import CallTools, Rounds, behind
 from antiphon.runs.truncation import shortened
 from antiphon.runs.warden import Warden
 from antiphon.sealing.base import Unsealable
@@ -39,9 +40,16 @@ from antiphon.stream.deltas import Delta, Finish, Spent
 from antiphon.stream.gate import Gate
 from antiphon.stream.replay import TERMINAL_EVENT
 from antiphon.stream.resume import cut_open_items
+from antiphon.types.base import UNSET
 from antiphon.types.content import InputText
 from antiphon.types.events import Created, Event, InProgress, Queued
-from antiphon.types.items import Compaction, Message, OutputItem, OutputMessage
+from antiphon.types.items import (
+    Compaction,
+    FunctionCallOutput,
+    Message,
+    OutputItem,
+    OutputMessage,
+)
 from antiphon.types.response import (
     IncompleteDetails,
     InputTokensDetails,
@@ -61,8 +69,13 @@ class CallModel(Struct, frozen=True):
     reason: str = ""
 
 
+Step = CallModel | CallTools
+"""What a run wants done."""
+
+
 class Run:
-    """Executes one context. ``attempts`` bounds the model calls a broken demand may cost.
+    """Executes one context. ``attempts`` bounds the model calls a broken demand may cost,
+    ``rounds`` the turns in which the model calls what the server answers.
 
     Unless the turn is ``live`` nobody reads the events: they are counted, but not handed out,
     and every method that returns events returns none.
@@ -74,6 +87,7 @@ class Run:
         "_attempts",
         "_composer",
         "_gate",
+        "_rounds",
         "_spent",
         "_usage",
         "_warden",
@@ -82,7 +96,7 @@ class Run:
         "step",
     )
 
-    def __init__(self, context: Context, *, attempts: int = 3) -> None:
+    def __init__(self, context: Context, *, attempts: int = 3, rounds: int = 32) -> None:
         turn = context.turn
         response = context.response
         self.context = context
@@ -99,7 +113,8 @@ class Run:
         )
         self._attempts = attempts
         self._attempt = 1
-        self.step: CallModel | None = CallModel(turn)
+        self.step: Step | None = CallModel(turn)
+        self._rounds = Rounds(context.served, response.max_tool_calls, rounds)
         self._warden: Warden | Summary = Warden(context.demands)
         self._aside_tokens = 0
         if context.compaction is not None:
@@ -152,11 +167,28 @@ class Run:
         self._composer.after(output)
         if self.compacting:
             self._compacted_before(output)
-        if self.over:
-            return gate.take()
-        if ended or any(isinstance(i, CALLS) and i.status == "completed" for i in output):
-            self._end("completed", completed_at=self.context.clock() // 1000)
+        if not self.over:
+            self._resume_round(ended)
         return gate.take()
+
+    def _resume_round(self, ended: bool) -> None:
+        """Go on in the round that was under way. ``ended``: its answer is there."""
+        rounds, output = self._rounds, self.response.output
+        before = rounds.relive(output)
+        if before:
+            self.context = behind(self.context, before)
+            self.step = CallModel(self.context.turn)
+            self._warden = Warden(self.context.demands)
+        last = output[rounds.shown :]
+        if rounds.asked(output):
+            self._call_tools()
+        elif last and isinstance(last[-1], FunctionCallOutput):
+            rounds.begin(output)
+            self._next_round()
+        elif ended or rounds.leaves_open(output):
+            self._complete()
+        else:
+            rounds.shown = len(output)  # what was cut is no part of the context
 
     def _turn_ended(self, output: Sequence[OutputItem]) -> bool:
         last = output[-1] if output else None
@@ -173,14 +205,16 @@ class Run:
 
     def demand(self, demands: Demands) -> None:
         """Other demands than the context's, before the first batch is fed."""
+        must_call = demands.must_call and self.context.demands.must_call
+        demands = msgspec.structs.replace(demands, must_call=must_call)
         self.context = msgspec.structs.replace(self.context, demands=demands)
         if not self.compacting:
             self._warden = Warden(demands)
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""
-        if self.step is None:
-            raise LocalProtocolError("a batch came after the end of the run")
+        if not isinstance(self.step, CallModel):
+            raise LocalProtocolError("a batch came while no model call is under way")
         free = self._warden.free
         if type(deltas[0]) in free if len(deltas) == 1 else free.issuperset(map(type, deltas)):
             self._composer.feed(deltas)
@@ -224,8 +258,55 @@ class Run:
             self._end("incomplete", cut=_cut("max_output_tokens"))
         elif reason == "filter":
             self._end("incomplete", cut=_cut("content_filter"))
+        elif self._rounds.served and self._rounds.asked(self.response.output):
+            self._call_tools()
         else:
-            self._end("completed", completed_at=self.context.clock() // 1000)
+            self._complete()
+
+    def _complete(self) -> None:
+        self._end("completed", completed_at=self.context.clock() // 1000)
+
+    # -- functions of the server ---------------------------------------------------------------
+
+    def answered(self, outputs: Mapping[str, str]) -> list[Event]:
+        """Outputs of the calls of the current step by call_id, some or all; told in the order of
+        the calls, each as soon as those before it are."""
+        if not isinstance(self.step, CallTools):
+            raise LocalProtocolError("an output came while no calls are under way")
+        self._tell(outputs)
+        return self._gate.take()
+
+    def _call_tools(self) -> None:
+        """The turn is over, and has calls that the server answers."""
+        if self._rounds.exhausted:
+            message = (
+                "The model went on calling functions and gave no answer (runs.tool_rounds_max)."
+            )
+            self._end("failed", error=ResponseError(code="server_error", message=message))
+            return
+        self.step = self._rounds.begin(self.response.output)
+        self._tell({})
+
+    def _tell(self, outputs: Mapping[str, str]) -> None:
+        for call_id, output in self._rounds.take(outputs):
+            self._composer.answer(call_id, output)
+        if not self._rounds.waiting:
+            self._next_round()
+
+    def _next_round(self) -> None:
+        """Every call of the server's is answered: the model goes on, unless the caller is next."""
+        output = self.response.output
+        left = self._budget_left()
+        if self._rounds.leaves_open(output):
+            return self._complete()
+        if left is not None and left < 1:
+            return self._end("incomplete", cut=_cut("max_output_tokens"))
+        self.context = behind(self.context, output[self._rounds.shown :])
+        self._rounds.shown = len(output)
+        self._attempt = 1
+        self._composer.phase = UNSET
+        self._warden = Warden(self.context.demands)
+        self.step = CallModel(msgspec.structs.replace(self.context.turn, max_output_tokens=left))
 
     # -- compaction: a model call of its own before the first one ------------------------------
 
@@ -252,6 +333,7 @@ class Run:
         except Unsealable:
             return self._go_on(None)
         self._composer.compact(done.sealed)
+        self._rounds.shown = len(self.response.output)
         self._go_on(done)
 
     def _compacted_before(self, output: Sequence[OutputItem]) -> None:
@@ -260,8 +342,10 @@ class Run:
         made = [i for i in output if isinstance(i, Compaction) and i.encrypted_content]
         if made and plan is not None:
             self._go_on(plan.reopened(made[0].encrypted_content))
+        elif output and plan is not None and not plan.alone:
+            self._go_on(None)  # it could not be made
 
-    def compact_otherwise(self, overflow: bool) -> CallModel | None:
+    def compact_otherwise(self, overflow: bool) -> Step | None:
         """The summary's model call failed (``overflow``: its input was too long): the next step,
         with less to sum up or without a summary. None where nothing is left to do but that."""
         plan = self.context.compaction
@@ -289,7 +373,7 @@ class Run:
         if not plan.alone:
             self.step = CallModel(turn)
         elif done is not None:
-            self._end("completed", completed_at=self.context.clock() // 1000)
+            self._complete()
         else:
             message = "The model wrote no summary, so the conversation could not be compacted."
             self._end("failed", error=ResponseError(code="server_error", message=message))
@@ -335,7 +419,7 @@ class Run:
     def leave_empty(self) -> None:
         """End as completed without a model call (a warm-up)."""
         self._usage = Usage(0, 0, 0, InputTokensDetails(0), OutputTokensDetails(0))
-        self._end("completed", completed_at=self.context.clock() // 1000)
+        self._complete()
 
     def cancel(self) -> list[Event]:
         """Close what is open and end as cancelled; no event of the API says so."""
@@ -361,6 +445,9 @@ class Run:
         final.incomplete_details = cut
         final.completed_at = completed_at
         self.step = None
+        if self._rounds.served:
+            for call_id, output in self._rounds.unmade(final.output):
+                self._composer.answer(call_id, output)
 
     def conclude(self, *, unstored: str | None = None) -> list[Event]:
         """The terminal event of a run that is over. ``unstored``: it had to be stored and could

@@ -9,13 +9,19 @@ exactly once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
+from antiphon.errors import RemoteError
 from antiphon.store.log import Claim
 from antiphon.store.runs import StoredRuns
 
 Policy = Literal["again", "once"]
+_T = TypeVar("_T")
+
+RETRY_SECONDS = 0.5
+"""When the store could not be reached."""
 
 
 class Interrupted(Exception):
@@ -31,14 +37,26 @@ class Steps:
 
     async def step(self, key: str, policy: Policy, call: Callable[[], Awaitable[bytes]]) -> bytes:
         """The result of ``call``, which is made once if everybody lives. ``key`` names it within
-        the run, the same in every attempt. Raises ``Interrupted``, ``Fenced``, ``RemoteError``,
-        and what the call raises: then the step has not ended and is interrupted later."""
-        known = await self._rows.begin_step(self._claim, key)
+        the run, the same in every attempt. A store that cannot be reached is tried again. Raises
+        ``Interrupted``, ``Fenced``, and what the call raises: then the step has not ended and is
+        interrupted later."""
+        known = await _kept_trying(lambda: self._rows.begin_step(self._claim, key))
         if known is not None:
             if known.done:
                 return known.result or b""
             if policy == "once":
                 raise Interrupted(key)
         result = await call()
-        await self._rows.end_step(self._claim, key, result)
+        await _kept_trying(lambda: self._rows.end_step(self._claim, key, result))
         return result
+
+
+async def _kept_trying(write: Callable[[], Awaitable[_T]]) -> _T:
+    """What was written twice because an answer got lost is the same as written once."""
+    while True:
+        try:
+            return await write()
+        except RemoteError as error:
+            if not error.retryable:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)

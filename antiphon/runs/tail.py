@@ -20,6 +20,7 @@ from copy import copy
 import msgspec
 
 from antiphon.bus.base import LOOK_SECONDS, Bus
+from antiphon.errors import RemoteError
 from antiphon.store.base import Responses
 from antiphon.store.log import Log
 from antiphon.store.runs import RunState, StoredRuns
@@ -124,18 +125,24 @@ class Tails:
         self, project: str, id: str, *, starting_after: int = -1
     ) -> AsyncIterator[Sequence[Event]]:
         """The events numbered above ``starting_after``, in groups that belong in one write, until
-        the response has ended. Ends early if it is deleted."""
+        the response has ended. Ends early if it is deleted. A database that goes away is waited
+        for, once something was told; before, ``RemoteError`` is raised."""
         tail = _Tail(starting_after + 1)
         readers = self._open.setdefault((project, id), set())
         readers.add(tail)
         subscription = self._bus.subscribe(f"run.{id}", tail.heard)
         try:
-            look = True
+            look, told = True, False
             while not tail.over:
                 if look:
-                    async for group in self._read(project, id, tail):
-                        if group:
-                            yield group
+                    try:
+                        async for group in self._read(project, id, tail):
+                            if group:
+                                told = True
+                                yield group
+                    except RemoteError:
+                        if not told:
+                            raise
                 while not tail.over and (handed := tail.taken()) is not None:
                     if handed:
                         yield handed

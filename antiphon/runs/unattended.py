@@ -23,6 +23,7 @@ from antiphon.store.base import StoredResponse
 from antiphon.store.runs import StoredRuns
 from antiphon.store.work import Fenced
 from antiphon.types.events import Event
+from antiphon.types.items import FunctionCall
 from antiphon.types.response import ResponseError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Unattended(Live):
             self._fail(failure)
         else:
             self._runs.adopt(self)
-            self._begin_call(self._context.turn)
+            self._perform()
 
     def never_begin(self) -> None:
         """It was cancelled while it was queued: it ends without an event."""
@@ -101,9 +102,17 @@ class Unattended(Live):
         """The process ends: read nothing more; what was read is still logged."""
         if not self._run.over:
             self._stop()
+            self._record.when_logged(_nothing)  # instead of calls that waited for that
             self.deadline = inf
 
+    def _call_tools(self, calls: Sequence[FunctionCall]) -> None:
+        # Who takes over must find the calls in the log, else the model is asked again and they are
+        # made a second time.
+        self._record.when_logged(partial(super()._call_tools, calls))
+
     def broke(self, error: Exception) -> None:
+        if isinstance(error, Fenced):
+            return self.abandon()
         untouched = self._first_delta_ms is None and not self._run.over
         if untouched and isinstance(error, ContextOverflow) and self._shorten():
             return
@@ -155,3 +164,7 @@ class Unattended(Live):
         response.incomplete_details = None
         message = "The response was made but could not be stored."
         response.error = ResponseError("server_error", message)
+
+
+def _nothing() -> None:
+    pass

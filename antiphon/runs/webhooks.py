@@ -95,6 +95,7 @@ class Webhooks:
     async def create(self, project: str, asked: CreateEndpoint, flavour: Flavour) -> bytes:
         """``POST /v1/webhook_endpoints``."""
         types = _known(asked.event_types)
+        _check_name(asked.name)
         self._check_url(asked.url)
         secret, now = self._new_secret(), self._ids.clock()
         endpoint = StoredEndpoint(
@@ -139,6 +140,8 @@ class Webhooks:
         """``POST /v1/webhook_endpoints/{id}``: what is absent stays. Events that wait go to the
         new address."""
         types = None if asked.event_types is None else _known(asked.event_types)
+        if asked.name is not None:
+            _check_name(asked.name)
         if asked.url is not None:
             self._check_url(asked.url)
         found = await self._stored.update(
@@ -327,6 +330,11 @@ def _check_known(event_type: str, param: str) -> None:
         )
     if event_type not in ENDED:
         raise wrong_value(param, event_type, ENDED)
+
+
+def _check_name(name: str) -> None:
+    if "\0" in name:
+        raise ClientError("Invalid 'name': it holds a NUL character.", param="name")
 
 
 def _hint(secret: str) -> str:

@@ -8,10 +8,11 @@ of it (a downgrade that is reported). Most requests set nothing any of these rul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Backend, Capabilities
@@ -19,9 +20,10 @@ from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.runs.compaction import threshold
 from antiphon.runs.demands import Demands, argument_checks, offered, settle_strict, text_check
+from antiphon.tools.base import ServerTool
 from antiphon.types.codec import open_choice, open_tools
 from antiphon.types.request import CreateResponse
-from antiphon.types.tools import AllowedTools, Format, TextFormat, Tool
+from antiphon.types.tools import AllowedTools, Format, FunctionTool, TextFormat, Tool
 
 
 class Wishes(Struct, frozen=True):
@@ -55,17 +57,21 @@ _PLAIN = {
 
 
 def wishes_of(
-    asked: CreateResponse, backend: Backend, settings: RunSettings, warm: bool = False
+    asked: CreateResponse,
+    backend: Backend,
+    settings: RunSettings,
+    warm: bool = False,
+    functions: Mapping[str, ServerTool] = {},
 ) -> tuple[Capabilities, Wishes]:
     """What the request asks for, and what its model can do. Raises ``ClientError``. ``warm``: it
-    need not have anything to say yet."""
+    need not have anything to say yet. ``functions``: those the server answers, by name."""
     if is_plain(asked):
         return backend.capabilities(asked.model or ""), _PLAIN[settings.raw_reasoning]
     model = _checked_model(asked, warm)
     _check_unavailable(asked)
     threshold(asked.context_management)
     able = backend.capabilities(model)
-    tools = settle_strict(open_tools(asked.tools), able)
+    tools = settle_strict(described(open_tools(asked.tools), functions), able)
     choice = open_choice(asked.tool_choice, tools)
     text = asked.text
     format = text.format if text is not None and text.format is not None else TextFormat()
@@ -82,6 +88,33 @@ def wishes_of(
         downgrades=downgrades(asked, able),
         all_turns=wants_all_turns(asked, able),
     )
+
+
+def described(tools: list[Tool], functions: Mapping[str, ServerTool]) -> list[Tool]:
+    """The tools; what one that the server answers leaves open is filled in."""
+    if not functions:
+        return tools
+    return [_described(tool, functions) for tool in tools]
+
+
+def _described(tool: Tool, functions: Mapping[str, ServerTool]) -> Tool:
+    known = functions.get(tool.name)
+    if known is None or not isinstance(tool, FunctionTool):
+        return tool
+    return msgspec.structs.replace(
+        tool,
+        description=known.description if tool.description is None else tool.description,
+        parameters=known.parameters if tool.parameters is None else tool.parameters,
+    )
+
+
+def served(tools: Sequence[Tool], functions: Mapping[str, ServerTool]) -> dict[str, ServerTool]:
+    """Those of the tools that the server answers itself, by name."""
+    return {
+        tool.name: functions[tool.name]
+        for tool in tools
+        if isinstance(tool, FunctionTool) and tool.name in functions
+    }
 
 
 def is_plain(asked: CreateResponse) -> bool:
@@ -227,6 +260,11 @@ def downgrades(asked: CreateResponse, able: Capabilities) -> list[str]:
         ),
         ("service_tier", asked.service_tier not in (None, "auto", "default")),
         ("access_programs", asked.access_programs is not None),
+        (
+            "background_options.continuation_id",
+            asked.background_options is not None
+            and asked.background_options.continuation_id is not None,
+        ),
         (
             "image.context_compression",
             asked.image is not None and asked.image.context_compression == "enabled",

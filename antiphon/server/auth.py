@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from antiphon.config import OPEN_PROJECT
 from antiphon.errors import ClientError
-
-OPEN_PROJECT = "default"
-"""The project of everybody when no key is configured."""
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -33,6 +33,7 @@ from antiphon.errors import ClientError
 from antiphon.server import azure_catalogue
 from antiphon.server.azure_catalogue import UNDATED, Catalogue, older, refusal
 from antiphon.server.body import read_body
+from antiphon.server.websocket_asgi import REWORK
 
 NO_REGION = "local"
 """What ``x-ms-region`` says when no region is configured."""
@@ -220,7 +221,7 @@ class AzureDialect:
         elif scope["type"] == "websocket" and place.error is None:
             # Every create on it is reworked when it is read, and refused there.
             known = self._settings, self._catalogue
-            inner["state"]["rework"] = lambda body: rework(body, place, *known)
+            inner["state"][REWORK] = lambda body: rework(body, place, *known)
         answer = _Answer(send, place, self._settings)
         await self._app(inner, receive, answer.send)
 

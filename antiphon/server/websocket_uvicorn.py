@@ -27,6 +27,8 @@ from antiphon.server import presence
 from antiphon.server.websocket import ABNORMAL, Session
 from antiphon.server.websocket_asgi import WIRE
 
+CLOSE_SECONDS = 3.0
+"""How long a caller who takes nothing may take to answer a closing frame."""
 NO_UTF_8 = 1007
 _TEXT = 0x81
 """The first byte of a whole text message."""
@@ -144,8 +146,15 @@ class Socket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        # Not ``close``: that would wait for ever for a caller who takes nothing.
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        self._await_close(self.transport.get_write_buffer_size() + 1)
+
+    def _await_close(self, before: int) -> None:
+        """Wait for the caller's closing frame for as long as it takes what was sent before."""
+        left = self.transport.get_write_buffer_size()
+        if left < before:
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self._await_close, left)
+        else:
+            self.transport.abort()  # ``close`` would wait for ever for one who takes nothing
 
 
 def _head(length: int) -> bytes:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from antiphon.store.base import Database
 from antiphon.store.content import PLAIN, Content
+from antiphon.store.sql import TRY_ALONE
 from antiphon.store.work import Begin, Work
 
 STEP_ROWS = 100
@@ -212,7 +213,8 @@ class Completions:
         return await self._database.change(partial(_delete, project, id, now))
 
     async def sweep(self, now: int, limit: int = 500) -> int:
-        """Erase at most ``limit`` completions that expired before ``now``; how many."""
+        """Erase at most ``limit`` completions that expired before ``now``; how many. None where
+        another replica sweeps."""
         if not await self._database.read(partial(_due, now, 1)):
             return 0
         return await self._database.change(partial(_sweep, now, limit))
@@ -331,6 +333,9 @@ def _due(now: int, limit: int) -> Work[int]:
 
 
 def _sweep(now: int, limit: int) -> Work[int]:
+    alone = yield TRY_ALONE, ()
+    if not alone[0][0]:
+        return 0
     rows = yield FIND_DUE_COMPLETIONS, (now, limit)
     for project, id in rows:
         yield from _erase(project, id)

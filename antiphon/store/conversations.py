@@ -25,6 +25,7 @@ from antiphon.store.conversations_sql import (
     ERASE_CONVERSATION,
     ERASE_ITEM,
     ERASE_ITEMS_BELOW,
+    ERASE_LEASES,
     ERASE_OLD_LOCKS,
     FIND_BURIED,
     FIND_ITEM,
@@ -268,6 +269,11 @@ def buried(limit: int) -> Work[Sequence[tuple[str, str, int]]]:
 
 def erase_old_locks(before: int) -> Work[None]:
     yield ERASE_OLD_LOCKS, (before,)
+
+
+def erase_leases() -> Work[None]:
+    """Release what dead processes held: for a process that has the store to itself."""
+    yield ERASE_LEASES, (FOR_EVER,)
 
 
 def _conversation(id: str, row: Sequence[object]) -> StoredConversation:

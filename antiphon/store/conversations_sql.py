@@ -110,6 +110,11 @@ ERASE_OLD_LOCKS = """
 DELETE FROM conversation_locks WHERE held_until <= $1
 """
 
+ERASE_LEASES = """
+DELETE FROM conversation_locks WHERE held_until < $1
+"""
+"""All locks that would run out; $1: for ever."""
+
 BURY_CONVERSATION = """
 UPDATE conversations SET gone = 1, metadata = $3 WHERE project = $1 AND id = $2 AND gone = 0
 RETURNING place

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from antiphon.store.base import Database
+from antiphon.store.sql import TRY_ALONE
 from antiphon.store.work import Work
 
 WORKING: Final = 0
@@ -66,6 +67,10 @@ FREE_KEY = """
 DELETE FROM idempotency WHERE project = $1 AND key = $2 AND owner = $3 AND state = 0
 """
 
+FREE_KEYS = """
+DELETE FROM idempotency WHERE state = 0
+"""
+
 ERASE_OLD_KEYS = """
 DELETE FROM idempotency WHERE (project, key) IN (
     SELECT project, key FROM idempotency WHERE held_until <= $1 ORDER BY held_until LIMIT $2)
@@ -112,8 +117,16 @@ def free(project: str, key: str, owner: str) -> Work[None]:
     yield FREE_KEY, (project, key, owner)
 
 
+def free_all() -> Work[None]:
+    """Free what dead processes worked on: for a process that has the store to itself."""
+    yield FREE_KEYS, ()
+
+
 def erase_old(now: int, limit: int) -> Work[int]:
-    """Forget keys whose time is over; how many."""
+    """Forget keys whose time is over; how many. None where another replica sweeps."""
+    alone = yield TRY_ALONE, ()
+    if not alone[0][0]:
+        return 0
     rows = yield ERASE_OLD_KEYS, (now, limit)
     return len(rows)
 
@@ -135,7 +148,6 @@ class IdempotencyKeys:
             partial(claim, project, key, digest, owner, held_until, now)
         )
 
-    async def sweep(self, now: int) -> None:
-        """Erase what is over."""
-        while await self._database.change(partial(erase_old, now, SWEPT_AT_ONCE)) == SWEPT_AT_ONCE:
-            pass
+    async def sweep(self, now: int) -> int:
+        """Erase what is over, at most ``SWEPT_AT_ONCE`` of it; how many."""
+        return await self._database.change(partial(erase_old, now, SWEPT_AT_ONCE))

@@ -14,13 +14,14 @@ by the unique index and written again, as a fork. A turn that is judged (has it 
 locked first, and whoever gives it a child holds a lock of its own on it, so no judgement is old
 when it is carried out. One replica sweeps at a time.
 
-Text with NUL, which PostgreSQL has not, or with half of a surrogate pair is in no row: a query
-for it finds nothing, storing it is refused.
+Text with NUL, which PostgreSQL has not, or with half of a surrogate pair is in no row: a query,
+change or deletion by it finds nothing, storing it is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,7 @@ class PostgresStore:
                 if all(map(_fits, parameters)):
                     rows = await self.rows(connection, _rendered(statement), parameters)
                 else:
-                    rows = _none_found(statement)
+                    rows = _none_found(statement, parameters)
                 statement, parameters = work.send(rows)
         except StopIteration as end:
             result: T = end.value
@@ -216,13 +217,21 @@ class PostgresStore:
         self, connection: asyncpg.Connection, statement: str, parameters: Sequence[Any]
     ) -> Any:
         """Run a statement as PostgreSQL reads it; its rows. Raises what the driver raises."""
+        if self.target.pooler and not connection.is_in_transaction():
+            async with connection.transaction():
+                return await connection.fetch(statement, *parameters)
         return await connection.fetch(statement, *parameters)
 
     async def status(
         self, connection: asyncpg.Connection, statement: str, parameters: Sequence[Any]
     ) -> str:
         """The same; what it said of itself (``INSERT 0 3``)."""
-        said: str = await connection.execute(statement, *parameters)
+        said: str
+        if parameters and self.target.pooler and not connection.is_in_transaction():
+            async with connection.transaction():
+                said = await connection.execute(statement, *parameters)
+        else:
+            said = await connection.execute(statement, *parameters)
         return said
 
 
@@ -244,8 +253,13 @@ def _fits(value: object) -> bool:
     return "\0" not in value
 
 
-def _none_found(statement: str) -> list[Any]:
-    if statement.lstrip().startswith("SELECT"):
+def _none_found(statement: str, parameters: Sequence[Any]) -> list[Any]:
+    """What is looked for under such text is not there; it cannot be written."""
+    kind, _, rest = statement.lstrip().partition(" ")
+    written = rest.partition("WHERE")[0] if kind == "UPDATE" else ""
+    unfit = [f"${n}" for n, value in enumerate(parameters, 1) if not _fits(value)]
+    names = set(re.findall(r"\$\d+", written))
+    if kind in ("SELECT", "DELETE") or (kind == "UPDATE" and names.isdisjoint(unfit)):
         return []
     raise failed("text with NUL or half of a surrogate pair cannot be stored")
 

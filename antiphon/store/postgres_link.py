@@ -150,6 +150,14 @@ class Pool:
                 return
 
 
+_SESSION = {
+    "application_name": "antiphon",
+    "jit": "off",
+    # A frozen process must not keep others from the rows it holds: they may have to take over.
+    "idle_in_transaction_session_timeout": "2000",
+}
+
+
 async def connect(target: Target) -> asyncpg.Connection:
     """One connection whose commits are durable. Raises what the driver raises."""
     import asyncpg
@@ -159,10 +167,12 @@ async def connect(target: Target) -> asyncpg.Connection:
         timeout=CONNECT_SECONDS_MAX,
         command_timeout=STATEMENT_SECONDS_MAX,
         statement_cache_size=0 if target.pooler else 200,
-        server_settings=None if target.pooler else {"jit": "off", "application_name": "antiphon"},
+        server_settings=None if target.pooler else _SESSION,
     )
     try:
-        if await connection.fetchval("SHOW synchronous_commit") == "off":
+        async with connection.transaction():  # all a pooler keeps together
+            setting = await connection.fetchval("SHOW synchronous_commit")
+        if setting == "off":
             if target.pooler:
                 raise RemoteError(
                     f"the database {target.where} has synchronous_commit off, so it can lose what "

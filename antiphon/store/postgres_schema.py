@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 async def pending_migrations(connection: asyncpg.Connection, now: int) -> Sequence[Migration]:
     """What would run. Raises ``RemoteError`` if a newer version was here (``migrate.pending``)."""
     applied: list[Applied] = []
-    if await connection.fetchval(postgres_sql.HAS_MIGRATIONS):
-        rows = await connection.fetch(sql.POSTGRES.render(sql.APPLIED_MIGRATIONS))
-        applied = [Applied(*row) for row in rows]
+    async with connection.transaction():
+        if await connection.fetchval(postgres_sql.HAS_MIGRATIONS):
+            rows = await connection.fetch(sql.POSTGRES.render(sql.APPLIED_MIGRATIONS))
+            applied = [Applied(*row) for row in rows]
     return pending(applied, migrations())
 
 

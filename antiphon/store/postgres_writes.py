@@ -114,6 +114,7 @@ class Writes:
         self._task: asyncio.Task[None] | None = None
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._clock = clock
+        self._lost_at: float | None = None  # since when the database is away
         self._queue_number = 0
         self._mark = 0
         self._next_number = 0
@@ -224,7 +225,6 @@ class Writes:
     async def _perform(self, batch: Sequence[Write]) -> Sequence[Any]:
         """Write it, again and again if need be; the outcome of each."""
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._patience_seconds
         unknown: _Unknown | None = None
         first = -1
         alone = False
@@ -237,7 +237,9 @@ class Writes:
                     await self._ready(connection)
                     if first < 0:
                         first = await self._first_number(connection, len(batch))
-                    return await self._transact(connection, batch, first, alone)
+                    outcomes = await self._transact(connection, batch, first, alone)
+                    self._lost_at = None
+                    return outcomes
             except _Unknown as raised:
                 unknown, error = raised, raised.cause
             except (_Clash, *REFUSALS) as refused:
@@ -248,12 +250,13 @@ class Writes:
             except failures() as raised:
                 error = raised
             if is_lost(error):
-                if loop.time() >= give_up_at:
+                self._lost_at = self._lost_at or loop.time()
+                if loop.time() - self._lost_at >= self._patience_seconds:
                     return self._failures(error, len(batch))
                 await asyncio.sleep(min(PAUSE_SECONDS * 2**attempt, PAUSE_SECONDS_MAX))
             elif is_again(error) and attempt < TRIES_MAX:
                 await asyncio.sleep(0.001 * 2**attempt)
-            elif alone or not is_impossible(error):
+            elif alone:
                 return self._failures(error, len(batch))
             else:
                 alone = True
@@ -353,9 +356,9 @@ class Writes:
             except (_Clash, *REFUSALS) as refusal:
                 result = refusal
             except failures() as error:
-                if not is_impossible(error):
+                if is_lost(error) or is_again(error):
                     raise
-                result = _impossible(write[0], error)
+                result = self._refused(row, error)
             else:
                 await driver.status(connection, "RELEASE alone", ())
                 return result
@@ -403,6 +406,15 @@ class Writes:
         await self._driver.status(connection, sql.ERASE_MARKS, (now - MARK_KEPT_MS,))
         await self._marked(connection)
 
+    def _refused(self, row: StoredResponse | None, error: Exception) -> RemoteError:
+        if not is_impossible(error):
+            return translated(error, "write", self._target)
+        if row is not None and is_taken(error):
+            return _taken(row.id)
+        name = "this change" if row is None else f"response {row.id!r}"
+        why = "its id is already taken" if is_taken(error) else "its content does not fit a row"
+        return failed(f"{name} cannot be stored: {why}")
+
     def _failures(self, error: Exception, wanted: int) -> Sequence[RemoteError]:
         return _all(wanted, translated(error, "write", self._target))
 
@@ -416,10 +428,3 @@ def _all(wanted: int, error: RemoteError) -> Sequence[RemoteError]:
 
 def _taken(id: str) -> RemoteError:
     return failed(f"response {id!r} cannot be stored: its id is already taken")
-
-
-def _impossible(row: StoredResponse | None, error: Exception) -> RemoteError:
-    name = "this change" if row is None else f"response {row.id!r}"
-    if is_taken(error):
-        return failed(f"{name} cannot be stored: its id is already taken")
-    return failed(f"{name} cannot be stored: its content does not fit a row")

@@ -190,8 +190,8 @@ class StoredRuns:
 
     async def begin_step(self, claim: Claim, key: str) -> Step | None:
         """Say that something will be done outside; durable on return. None: do it now. Else what
-        is known from before: ``done`` with its result (do not do it again), or begun without an
-        end (the process that did it died; it is ours now). Raises ``Fenced``."""
+        is known from before: ``done`` with its result (do not do it again), or begun by an earlier
+        owner without an end (nobody knows how far it came; it is ours now). Raises ``Fenced``."""
         await self._content.ready(claim.project)
         step = await self._database.change(partial(works.begin_step, claim, key))
         return None if step is None else self._opened_step(claim, step)

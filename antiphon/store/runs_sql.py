@@ -14,9 +14,16 @@ INSERT INTO runs (project, version, id, status, owner, epoch, lease_until, cance
 VALUES ($1, $3, $4, CASE WHEN $5 = 1 THEN 'in_progress' ELSE 'queued' END, $6, $5,
         CASE WHEN $5 = 1 THEN coalesce($2, {now}) + $7 ELSE 0 END, 0, $5, $8, 0, $9, $10,
         CASE WHEN $5 = 1 THEN coalesce($2, {now}) END, NULL)
+ON CONFLICT (project, id) DO NOTHING
 RETURNING number, started_at
 """
 """A new run; $5 is 1 if its owner $6 makes it at once."""
+
+FIND_ENQUEUED = """
+SELECT number, started_at FROM runs
+WHERE project = $1 AND id = $2 AND created_at = $3 AND epoch <= 1
+"""
+"""The same run, if it was enqueued before and nothing has happened to it but that."""
 
 SAVE_BODY = """
 INSERT INTO run_bodies (run, request, head) VALUES ($1, $2, $3)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from antiphon.errors import RemoteError
 from antiphon.store import runs_sql as sql
 from antiphon.store.log import Claim
 from antiphon.store.runs_rows import Beat, Cancelling, ClaimedRun, NewRun, RunState, Step
@@ -39,8 +40,13 @@ def enqueue(
     claimed = int(owner is not None)
     ours = (version, run.id, claimed, owner, lease_ms, int(run.streamed))
     rows = yield sql.ENQUEUE, (run.project, now, *ours, run.conversation, run.created_at)
+    if rows:
+        yield sql.SAVE_BODY, (rows[0][0], request, head)
+    else:  # it is there already, by a transaction whose answer got lost
+        rows = yield sql.FIND_ENQUEUED, (run.project, run.id, run.created_at)
+        if not rows:
+            raise RemoteError(f"a background response {run.id!r} exists already", status=500)
     number, started_at = rows[0]
-    yield sql.SAVE_BODY, (number, request, head)
     if owner is None:
         return None
     return ClaimedRun(
@@ -184,6 +190,8 @@ def begin_step(claim: Claim, key: str) -> Work[Step | None]:
     known = _step(rows[0]) if rows else None
     if known is None or not known.done:
         yield sql.BEGIN_STEP, (claim.number, key, claim.epoch)
+    if known is not None and not known.done and known.epoch == claim.epoch:
+        return None  # we said so ourselves, in a transaction whose answer got lost
     return known
 
 

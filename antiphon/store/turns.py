@@ -95,9 +95,9 @@ class Placed(Struct):
     """What a batch of turns becomes: the parameters of SAVE_FORK and SAVE_RESPONSE, in order, and
     the blocks (chain, block) it completes."""
 
-    forks: list[tuple[Value, ...]] = []
-    turns: list[tuple[Value, ...]] = []
-    full: list[tuple[int, int]] = []
+    forks: Sequence[tuple[Value, ...]]
+    turns: Sequence[tuple[Value, ...]]
+    full: Sequence[tuple[int, int]]
 
 
 def values(number: int, row: StoredResponse, chain: int, position: int) -> tuple[Value, ...]:
@@ -134,21 +134,22 @@ def placed(first: int, rows: Iterable[StoredResponse], parents: Mapping[Key, Par
     """The places of turns that are numbered from ``first`` on. ``parents`` are those that were
     found; a child of another one begins a history."""
     seats = Seats()
-    all_of_it = Placed()
+    forks: list[tuple[Value, ...]] = []
+    turns: list[tuple[Value, ...]] = []
+    full: list[tuple[int, int]] = []
     for number, row in enumerate(rows, first):
         parent = None
         if row.parent is not None:
             parent = seats.parent(row.project, row.parent)
             parent = parent or parents.get((row.project, row.parent))
         place = seats.seat(number, row.project, row.id, parent)
-        if place.forked_from is not None:
-            above = place.forked_from
-            fork = (number, row.project, above.chain, above.position, place.lineage)
-            all_of_it.forks.append(fork)
-        all_of_it.turns.append(values(number, row, place.chain, place.position))
+        above = place.forked_from
+        if above is not None:
+            forks.append((number, row.project, above.chain, above.position, place.lineage))
+        turns.append(values(number, row, place.chain, place.position))
         if completes_block(place.position):
-            all_of_it.full.append((place.chain, block_of(place.position)))
-    return all_of_it
+            full.append((place.chain, block_of(place.position)))
+    return Placed(forks, turns, full)
 
 
 def pack(chain: int, block: int) -> Work[None]:

@@ -239,7 +239,10 @@ class StoredWebhooks:
         """At most ``limit`` events that are due, ours for ``lease_ms``; those that waited longest
         first, and of an endpoint at most ``each``, less those it is ``busy`` with already. With
         nothing due it is one read."""
-        if limit < 1 or not await self._database.read(partial(_due, self._now())):
+        if limit < 1:
+            return []
+        due = await self._database.read(partial(_due, self._now()))
+        if all(busy.get(endpoint, 0) >= each for endpoint in due):
             return []
         return await self._database.change(
             partial(_take, self._now(), dict(busy), each, limit, lease_ms)

@@ -42,7 +42,7 @@ from antiphon.stream.deltas import (
     Thought,
 )
 from antiphon.stream.gate import Gate
-from antiphon.stream.whole import thoughts_and_texts
+from antiphon.stream.whole import text_done, thoughts_and_texts
 from antiphon.types.base import UNSET, UnsetType
 from antiphon.types.content import OutputText, ReasoningText, Refusal
 from antiphon.types.events import (
@@ -58,16 +58,14 @@ from antiphon.types.events import (
     OutputItemAdded,
     OutputItemDone,
     OutputTextDelta,
-    OutputTextDone,
     ReasoningTextDelta,
-    ReasoningTextDone,
     RefusalDelta,
-    RefusalDone,
 )
 from antiphon.types.items import (
     Compaction,
     CustomToolCall,
     FunctionCall,
+    FunctionCallOutput,
     OutputItem,
     OutputMessage,
     Phase,
@@ -80,6 +78,7 @@ CALL_ID_LENGTH_MAX = 64
 Seal = Callable[[Sequence[str]], str | UnsetType]
 
 _index_of = attrgetter("index")
+_NO_END = Reasoning | Compaction | FunctionCallOutput
 _ITEM_OF_PART = {"output_text": "message", "refusal": "message", "reasoning_text": "reasoning"}
 
 
@@ -147,8 +146,8 @@ class Composer:
     def after(self, output: Sequence[OutputItem]) -> None:
         """Go on behind these items, which are closed; before the first ``feed``."""
         self._index = len(output) - 1
-        calls = [i.call_id for i in output if isinstance(i, FunctionCall | CustomToolCall)]
-        self._taken = set(self._taken).union(calls)
+        calls = (i.call_id for i in output if isinstance(i, FunctionCall | CustomToolCall))
+        self._taken = {*self._taken, *calls}
 
     def feed(self, deltas: Sequence[Delta]) -> None:
         """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours.
@@ -208,7 +207,7 @@ class Composer:
         self._close_item("incomplete" if cut else "completed")
         if answer and not cut and not self._calls:
             output = self._gate.response.output
-            if not output or isinstance(output[-1], Reasoning | Compaction):
+            if not output or isinstance(output[-1], _NO_END):
                 self._open_part("output_text")
                 self._close_item("completed")
         self._blank.clear()
@@ -273,10 +272,20 @@ class Composer:
         """A compaction item, between two turns of the model. ``sealed`` is its content."""
         self._close_item("completed")
         self._begin("compaction", "cmp")
+        at, id = self._index, self._item_id
+        self._gate.emit(OutputItemAdded(output_index=at, item=Compaction("", id)))
+        self._gate.emit(Compacting(output_index=at, item_id=id))
+        self._gate.emit(OutputItemDone(output_index=at, item=Compaction(sealed, id)))
+        self._item = ""
+
+    def answer(self, call_id: str, output: Any) -> None:
+        """What a call of an earlier turn was answered with, between two turns of the model."""
+        self._begin("function_call_output", "fco")
         index, id = self._index, self._item_id
-        self._gate.emit(OutputItemAdded(output_index=index, item=Compaction("", id)))
-        self._gate.emit(Compacting(output_index=index, item_id=id))
-        self._gate.emit(OutputItemDone(output_index=index, item=Compaction(sealed, id)))
+        item = FunctionCallOutput(call_id, "", id, "in_progress")
+        self._gate.emit(OutputItemAdded(output_index=index, item=item))
+        item = FunctionCallOutput(call_id, output, id, "completed")
+        self._gate.emit(OutputItemDone(output_index=index, item=item))
         self._item = ""
 
     def _declined(self, deltas: list[Declined]) -> None:
@@ -388,21 +397,13 @@ class Composer:
         )
 
     def _close_part(self) -> None:
-        text = self._gate.open_item(self._index).text
-        part = self._part_with(text)
+        part = self._part_with(self._gate.open_item(self._index).text)
         at: dict[str, Any] = {
             "item_id": self._item_id,
             "output_index": self._index,
             "content_index": self._part_index,
         }
-        done: Event
-        if isinstance(part, OutputText):
-            done = OutputTextDone(**at, text=text, logprobs=part.logprobs or [])
-        elif isinstance(part, Refusal):
-            done = RefusalDone(**at, refusal=text)
-        else:
-            done = ReasoningTextDone(**at, text=text)
-        self._gate.emit(done)
+        self._gate.emit(text_done(part, at))
         self._gate.emit(ContentPartDone(**at, part=part))
         self._parts.append(part)
         self._part = ""

@@ -93,6 +93,7 @@ ITEMS: dict[str, Table] = {
     "reasoning": _parts((ReasoningTextDelta, ReasoningTextDone)),
     "function_call": _call(FunctionCallArgumentsDelta, FunctionCallArgumentsDone),
     "custom_tool_call": _call(CustomToolCallInputDelta, CustomToolCallInputDone),
+    "function_call_output": {(ADDED, OutputItemDone): DONE},
     "compaction": {(ADDED, Compacting): ADDED, (ADDED, OutputItemDone): DONE},
 }
 """What may happen inside an item, by the item's ``type``."""

@@ -43,6 +43,7 @@ from antiphon.types.items import (
     Compaction,
     CustomToolCall,
     FunctionCall,
+    FunctionCallOutput,
     OutputItem,
     OutputMessage,
     Reasoning,
@@ -94,6 +95,9 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     for index, item in enumerate(response.output):
         if isinstance(item, Compaction):
             composer.compact(item.encrypted_content)
+            continue
+        if isinstance(item, FunctionCallOutput):
+            composer.answer(item.call_id, item.output)
             continue
         if isinstance(item, Reasoning):
             composer.seal = _as_sealed(item)

@@ -17,6 +17,7 @@ import msgspec
 from antiphon.stream.fold import OpenItem
 from antiphon.stream.gate import Gate
 from antiphon.stream.grammar import ADDED, CLOSING, PART
+from antiphon.stream.whole import text_done
 from antiphon.types.base import UNSET, given
 from antiphon.types.content import OutputText, ReasoningText, Refusal
 from antiphon.types.events import (
@@ -27,14 +28,12 @@ from antiphon.types.events import (
     FunctionCallArgumentsDone,
     OutputItemAdded,
     OutputItemDone,
-    OutputTextDone,
-    ReasoningTextDone,
-    RefusalDone,
 )
 from antiphon.types.items import (
     Compaction,
     CustomToolCall,
     FunctionCall,
+    FunctionCallOutput,
     OutputItem,
     OutputMessage,
     Reasoning,
@@ -88,7 +87,7 @@ def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
                 if item.state == ADDED:
                     gate.emit(CustomToolCallInputDone(**at, input=item.text))
                 done = msgspec.structs.replace(added, input=item.text, status="incomplete")
-            case Compaction():
+            case Compaction() | FunctionCallOutput():
                 done = added  # its events are one group, so this is a log cut by hand
             case _:
                 assert_never(added)
@@ -102,19 +101,15 @@ def _cut_part(gate: Gate, item: OpenItem, own: Sequence[Event], at: dict[str, An
     begun = [event.part for event in own if isinstance(event, ContentPartAdded)][-1]
     at = {**at, "content_index": item.parts}
     part: OutputText | Refusal | ReasoningText
-    done: Event
     match begun:
         case OutputText():
             logprobs = list(item.logprobs) if given(begun.logprobs) else UNSET
             part = OutputText(item.text, annotations=list(item.annotations), logprobs=logprobs)
-            done = OutputTextDone(**at, text=item.text, logprobs=logprobs or [])
         case Refusal():
             part = Refusal(item.text)
-            done = RefusalDone(**at, refusal=item.text)
         case _:
             part = ReasoningText(item.text)
-            done = ReasoningTextDone(**at, text=item.text)
     if item.state == PART:
-        gate.emit(done)
+        gate.emit(text_done(part, at))
     gate.emit(ContentPartDone(**at, part=part))
     return [part]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from antiphon.stream.deltas import Delta, Text, Thought
-from antiphon.types.content import OutputText, ReasoningText
+from antiphon.types.content import OutputText, ReasoningText, Refusal
 from antiphon.types.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -22,6 +22,7 @@ from antiphon.types.events import (
     OutputTextDone,
     ReasoningTextDelta,
     ReasoningTextDone,
+    RefusalDone,
 )
 from antiphon.types.items import OutputItem, OutputMessage, Reasoning
 
@@ -37,6 +38,15 @@ def thoughts_and_texts(deltas: Sequence[Delta]) -> tuple[list[str], list[str]] |
     if thoughts and Text in map(type, deltas[: len(thoughts)]):
         return None
     return thoughts, texts
+
+
+def text_done(part: OutputText | Refusal | ReasoningText, at: dict[str, Any]) -> Event:
+    """The event that repeats the text of a part when all of it is there."""
+    if isinstance(part, OutputText):
+        return OutputTextDone(**at, text=part.text, logprobs=part.logprobs or [])
+    if isinstance(part, Refusal):
+        return RefusalDone(**at, refusal=part.refusal)
+    return ReasoningTextDone(**at, text=part.text)
 
 
 def spelled(

@@ -24,6 +24,7 @@ from antiphon.observe import (
     Broke,
     EngineChanged,
     Observation,
+    QueueSeen,
     RequestFinished,
     ResponseFinished,
     Retried,
@@ -32,6 +33,7 @@ from antiphon.observe import (
     SocketOpened,
     StoreCommitted,
     Swept,
+    ToolFinished,
     TurnFinished,
     WebhookTried,
 )
@@ -82,11 +84,13 @@ class Logs:
             heard[ResponseFinished] = self._response
             heard[TurnFinished] = self._turn
             heard[Retried] = lambda seen: self._note("info", "retry", seen)
+            heard[ToolFinished] = self._tool
             heard[Swept] = self._swept
             heard[SocketClosed] = lambda seen: self._note("info", "websocket", seen)
             heard[RunChanged] = self._run
             heard[EngineChanged] = lambda seen: self._note("info", "engine", seen)
         if self._debug:
+            heard[QueueSeen] = lambda seen: self._note("debug", "background_queue", seen)
             heard[SocketOpened] = lambda seen: self._note("debug", "websocket_opened", seen)
             heard[StoreCommitted] = lambda seen: self._note("debug", "store_commit", seen)
         return heard
@@ -128,6 +132,9 @@ class Logs:
         elif self._debug:
             self._note("debug", "turn", seen)
 
+    def _tool(self, seen: ToolFinished) -> None:
+        self._note("debug" if seen.outcome == "ok" else "info", "tool", seen)
+
     def _webhook(self, seen: WebhookTried) -> None:
         if seen.outcome == "given_up":
             self.say("warning", "webhook", _fields(seen))
@@ -138,7 +145,7 @@ class Logs:
         self._note("debug" if seen.change == "claimed" else "info", "background", seen)
 
     def _swept(self, seen: Swept) -> None:
-        if seen.responses:
+        if seen.responses or seen.completions or seen.logs:
             self._note("info", "swept", seen)
 
     def _broke(self, seen: Broke) -> None:

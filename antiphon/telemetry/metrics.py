@@ -15,6 +15,7 @@ from antiphon.observe import (
     Broke,
     EngineChanged,
     Observation,
+    QueueSeen,
     RequestFinished,
     ResponseFinished,
     Retried,
@@ -23,6 +24,7 @@ from antiphon.observe import (
     SocketOpened,
     StoreCommitted,
     Swept,
+    ToolFinished,
     TurnFinished,
     WebhookTried,
 )
@@ -139,6 +141,8 @@ class Metrics:
         self.tokens = Counter("tokens", "Tokens used", ("model", "direction"))
         self.turns = Counter("turns", "Model calls that ended", ("backend", "outcome"))
         self.turn_seconds = Histogram("turn_seconds", "A model call", ("backend",))
+        self.tools = Counter("tool_calls", "Calls the server made", ("name", "outcome"))
+        self.tool_seconds = Histogram("tool_call_seconds", "A call the server made", ("name",))
         self.retries = Counter("retries", "Model calls made again", ("backend", "reason"))
         self.commits = Histogram("store_commit_seconds", "A group commit", bounds=_COMMIT_SECONDS)
         self.rows = Counter("store_rows", "Rows written")
@@ -146,6 +150,7 @@ class Metrics:
         self.broke = Counter("broke", "Exceptions nobody expected", ("where",))
         self.sockets = Counter("websockets_closed", "WebSockets that were closed", ("code",))
         self._sockets_open = 0
+        self._queue = QueueSeen(0, 0)
         self.runs = Counter("background_runs", "Background responses claimed or lost", ("change",))
         self.webhooks = Counter("webhooks", "Webhook events sent", ("outcome",))
         self.engine = Counter("engine_changes", "State changes of the embedded engine", ("state",))
@@ -160,11 +165,13 @@ class Metrics:
             ResponseFinished: self._response,
             TurnFinished: self._turn,
             Retried: self._retried,
+            ToolFinished: self._tool,
             StoreCommitted: self._committed,
             Swept: self._swept,
             Broke: self._broke,
             WebhookTried: self._webhook_tried,
             RunChanged: self._run_changed,
+            QueueSeen: self._queue_seen,
             EngineChanged: self._engine_changed,
         }
 
@@ -222,6 +229,11 @@ class Metrics:
     def _retried(self, seen: Retried) -> None:
         self.retries.at(seen.backend, seen.reason).value += 1
 
+    def _tool(self, seen: ToolFinished) -> None:
+        self.tools.at(seen.name, seen.outcome).value += 1
+        if seen.outcome != "interrupted":
+            self.tool_seconds.at(seen.name).see(seen.seconds)
+
     def _committed(self, seen: StoreCommitted) -> None:
         self.commits.at().see(seen.seconds)
         self.rows.at().value += seen.rows
@@ -237,6 +249,9 @@ class Metrics:
 
     def _run_changed(self, seen: RunChanged) -> None:
         self.runs.at(seen.change).value += 1
+
+    def _queue_seen(self, seen: QueueSeen) -> None:
+        self._queue = seen
 
     def _engine_changed(self, seen: EngineChanged) -> None:
         self.engine.at(seen.state).value += 1
@@ -277,6 +292,14 @@ class Metrics:
         )
         yield core.GaugeMetricFamily(
             "antiphon_websockets_open", "WebSockets that are open", self._sockets_open
+        )
+        yield core.GaugeMetricFamily(
+            "antiphon_background_waiting",
+            "Background responses queued, on all replicas",
+            self._queue.waiting,
+        )
+        yield core.GaugeMetricFamily(
+            "antiphon_background_making", "Background responses being made", self._queue.making
         )
         yield core.GaugeMetricFamily(
             "antiphon_engine_ready", "1 while the embedded engine serves", self._engine_ready

@@ -50,7 +50,7 @@ class OutputMessage(Wire, tag_field="type", tag="message"):
 
 
 class FunctionCall(Wire, tag_field="type", tag="function_call"):
-    """A call the caller has to run. ``arguments`` is JSON text, never an object."""
+    """A call of a function. ``arguments`` is JSON text, never an object."""
 
     call_id: CallId
     name: str
@@ -60,6 +60,8 @@ class FunctionCall(Wire, tag_field="type", tag="function_call"):
 
 
 class FunctionCallOutput(Wire, tag_field="type", tag="function_call_output"):
+    """What a function returned: sent by the caller, or ours where the server runs it."""
+
     call_id: CallId
     output: Text10M | list[ToolOutputPart]
     id: str | UnsetType | None = UNSET
@@ -162,7 +164,9 @@ Item = (
     | CompactionTrigger
     | Opaque
 )
-OutputItem = OutputMessage | FunctionCall | CustomToolCall | Reasoning | Compaction
+OutputItem = (
+    OutputMessage | FunctionCall | FunctionCallOutput | CustomToolCall | Reasoning | Compaction
+)
 
 ID_PREFIX = {
     "message": "msg",

@@ -46,8 +46,10 @@ async def freeze(fleet: Fleet, seconds: float, chance: random.Random) -> int:
     while time.monotonic() < until:
         victim = chance.choice(fleet.replicas)
         victim.signal(signal.SIGSTOP)
+        victim.frozen = True
         await asyncio.sleep(fleet.lease_seconds * 1.7)
         victim.signal(signal.SIGCONT)
+        victim.frozen = False
         count += 1
         await asyncio.sleep(chance.uniform(0.5, 1.5))
     return count

@@ -49,6 +49,7 @@ class Machine:
         self.log = folder / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self.frozen = False
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -69,6 +70,11 @@ class Machine:
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def healthy(self) -> bool:
+        """What a load balancer's probe would find."""
+        return self.alive and not self.frozen
 
     def signal(self, number: signal.Signals) -> None:
         if self.alive:

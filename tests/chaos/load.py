@@ -112,9 +112,9 @@ class Load:
         await asyncio.gather(*[self._talk_for_ever() for _ in range(count)])
 
     def replica(self) -> Replica:
-        """Any that is not known to be dead; a load balancer knows no more."""
-        alive = [one for one in self.fleet.replicas if one.alive]
-        return self.random.choice(alive or self.fleet.replicas)
+        """Any that a load balancer would choose."""
+        healthy = [one for one in self.fleet.replicas if one.healthy]
+        return self.random.choice(healthy or self.fleet.replicas)
 
     # -- background ---------------------------------------------------------------------------
 
@@ -260,10 +260,11 @@ async def events_of(reply: aiohttp.ClientResponse) -> AsyncIterator[Event]:
 
 
 def session(seconds: float = 60.0) -> aiohttp.ClientSession:
-    """A caller's session: with the key, without waiting for ever for a frozen replica."""
+    """A caller's session: with the key. Its patience with a silent replica is less than a lease, so
+    that a long silence means that nobody went on, and not that it asked the wrong one."""
     return aiohttp.ClientSession(
         headers={"authorization": f"Bearer {KEY}"},
-        timeout=aiohttp.ClientTimeout(total=seconds, connect=2.0, sock_read=8.0),
+        timeout=aiohttp.ClientTimeout(total=seconds, connect=2.0, sock_read=1.5),
         connector=aiohttp.TCPConnector(limit=0, force_close=True),
         read_bufsize=1 << 20,
     )

@@ -1,62 +1,40 @@
-"""One server per store for all of the matrix; a client per flavour and tenant."""
+"""One world per store for all of the matrix; roads and clients as parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from openai import AzureOpenAI, OpenAI
 
 from tests.matrix.roads import ROADS, Client, Road
-from tests.process.server import Server
-from tests.store import postgres
-
-KEY = "sk-matrix-0123456789"
-OTHER_KEY = "sk-matrix-another"
+from tests.matrix.world import OTHER_KEY, World, world
 
 
 @pytest.fixture(scope="package", params=["sqlite", "postgresql"])
-def server(
+def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    data: Path = tmp_path_factory.mktemp("matrix")
-    with ExitStack() as stack:
-        options: list[str] = []
-        if request.param == "postgresql":
-            options = ["--database", stack.enter_context(postgres.database())]
-        yield stack.enter_context(Server(data, *options, keys=(KEY, OTHER_KEY)))
+) -> Iterator[World]:
+    with world(request.param, tmp_path_factory.mktemp("matrix")) as made:
+        yield made
 
 
-@pytest.fixture(params=["openai", "azure", "azure-v1"])
-def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Client]:
-    made = client_of(server, request.param, KEY)
-    yield made
-    made.close()
+@pytest.fixture(params=["openai", "azure"])
+def client(request: pytest.FixtureRequest, house: World) -> Client:
+    return house.client(request.param)
 
 
 @pytest.fixture
-def stranger(server: Server) -> Iterator[Client]:
+def stranger(house: World) -> Client:
     """Another tenant."""
-    made = client_of(server, "openai", OTHER_KEY)
-    yield made
-    made.close()
+    return house.client("openai", OTHER_KEY)
+
+
+@pytest.fixture
+def beside(house: World) -> Client:
+    """The other replica where there are two, else another client of the same server."""
+    return house.client("openai", server=len(house.servers) - 1)
 
 
 @pytest.fixture(params=list(ROADS))
 def ask(request: pytest.FixtureRequest) -> Road:
     return ROADS[request.param]
-
-
-def client_of(server: Server, flavour: str, key: str) -> Client:
-    if flavour == "azure":
-        return AzureOpenAI(
-            azure_endpoint=f"http://{server.host}:{server.port}",
-            api_key=key,
-            api_version="2025-04-01-preview",
-            max_retries=0,
-        )
-    path = "/openai/v1" if flavour == "azure-v1" else "/v1"
-    url = f"http://{server.host}:{server.port}{path}"
-    return OpenAI(base_url=url, api_key=key, max_retries=0)

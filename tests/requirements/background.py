@@ -23,6 +23,15 @@ REQUIREMENTS = {
         "api-surface §21", "responses.stream(response_id=…, starting_after=…) works."
     ),
     "background:tail:many": Requirement("issue §2", "Any number of readers see the same events."),
+    "background:tail:lost-wake-up": Requirement(
+        "stack §3.3", "A reader whose wake-up was lost looks by itself within a second."
+    ),
+    "background:tail:woken": Requirement(
+        "stack §3.3", "What a reader hears twice it tells once, in order."
+    ),
+    "background:tail:slow": Requirement(
+        "issue §2", "What is kept for a slow reader is bounded, and it misses nothing."
+    ),
     "background:log-is-replay": Requirement(
         "stack §3.3", "After the log is swept the replay has the same events."
     ),
@@ -107,6 +116,12 @@ REQUIREMENTS = {
     ),
     "background:replicas:drain": Requirement(
         "stack §3.3", "What an ending replica hands over is claimed in less than a second."
+    ),
+    "background:replicas:outage": Requirement(
+        "stack §3.3", "A restart of the database loses, repeats and fails nothing."
+    ),
+    "background:observed": Requirement(
+        "stack §10", "The queue, what is made, and take-overs are metrics."
     ),
     "background:replicas:forget": Requirement(
         "ours", "What one replica deletes no other remembers."

@@ -54,6 +54,15 @@ REQUIREMENTS = {
         "issue §2", "A background response that is taken over is not compacted a second time."
     ),
     "compaction:cancel": Requirement("ours", "Leaving during the summary cancels the response."),
+    "compaction:counted": Requirement(
+        "api-surface §11", "Counting a turn counts what is shown of a compacted conversation."
+    ),
+    "compaction:background": Requirement(
+        "issue §4", "Background responses are compacted, on every store, encrypted or not."
+    ),
+    "compaction:websocket": Requirement(
+        "issue §4, clients: Codex", "Triggers and compactions work over a WebSocket, unstored."
+    ),
     "compaction:conversation": Requirement(
         "api-surface §4.2, §10.2", "A conversation is compacted and goes on from there."
     ),

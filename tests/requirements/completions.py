@@ -28,7 +28,7 @@ REQUIREMENTS = {
     ),
     "completions:reasoning": Requirement(
         "clients of open models",
-        "Thinking is reasoning_content, which is accepted back; prose beside structured output too.",
+        "Thinking is reasoning_content, which is accepted back; prose beside a format is, too.",
     ),
     "completions:messages": Requirement(_API, "Messages of all roles and parts reach the model."),
     "completions:settings": Requirement(_API, "Every setting reaches the model as it was asked."),

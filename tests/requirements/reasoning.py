@@ -25,5 +25,8 @@ REQUIREMENTS = {
         _API, "Reasoning of another project or model is left out and named."
     ),
     "reasoning:sealed:tampered": Requirement(_API, "Changed reasoning is 400 and named."),
+    "reasoning:sealed:background": Requirement(
+        _API, "A background response seals its reasoning once: events and object agree."
+    ),
     "reasoning:sealed:cut": Requirement(_API, "Reasoning cut short is sealed as far as it went."),
 }

@@ -137,6 +137,10 @@ REQUIREMENTS = {
         source="ours",
         behaviour="A turn that reads nothing from the store is begun at once over any of them.",
     ),
+    "store:databases:odd-ids": Requirement(
+        source="ours",
+        behaviour="An id with NUL is missing, not a 500; items with ids no index takes get others.",
+    ),
     "store:databases:replicas": Requirement(
         source="issue §4 (several replicas over one database)",
         behaviour="What one replica made, another continues, lists and sees deleted.",
@@ -144,5 +148,13 @@ REQUIREMENTS = {
     "store:life:migrate-command": Requirement(
         source="stack.md §2.2 (migrations)",
         behaviour="`antiphon migrate` applies what is pending; `--check` lists it and exits 1.",
+    ),
+    "store:databases:one-text": Requirement(
+        source="stack.md §2.2",
+        behaviour="SQLite and PostgreSQL understand every statement of the store as it is written.",
+    ),
+    "store:life:two-versions": Requirement(
+        source="store/migrate.py (expand, contract later)",
+        behaviour="A replica goes on while a newer version adds to the schema under it.",
     ),
 }

@@ -13,7 +13,10 @@ REQUIREMENTS = {
     ),
     "webhooks:endpoints:pages": Requirement(_API, "Lists are newest first and followed by pages."),
     "webhooks:endpoints:refused": Requirement(
-        _API, "A wrong name, address or event type is a 400 that names it."
+        _API,
+        "A wrong name, address or event type is a 400 that names it.",
+        divergence="Event types of what never happens on this server (batches, fine-tuning, calls) "
+        "are refused; the hosted API takes them.",
     ),
     "webhooks:endpoints:tenants": Requirement(
         _ISSUE, "Another project's endpoint is answered exactly like a missing one."

@@ -51,6 +51,9 @@ REQUIREMENTS = {
     "websocket:lanes:concurrent": Requirement(
         _TURNS, "Lanes do not wait for each other; in a lane order is kept; events name it."
     ),
+    "websocket:lanes:order": Requirement(
+        _TURNS, "Whatever comes in whichever lanes, each create is answered once, in its order."
+    ),
     "websocket:lanes:invalid": Requirement(
         _TURNS, "A stream_id that is none is invalid_stream_id; the connection goes on."
     ),
@@ -120,6 +123,9 @@ REQUIREMENTS = {
     ),
     "websocket:slow:stalled": Requirement(
         "ours", "Who takes nothing for a minute has left, and is not answered into memory."
+    ),
+    "websocket:end:silent": Requirement(
+        "ours", "Who does not answer the closing frame is waited for only for a moment."
     ),
     "websocket:pings": Requirement(
         "ours", "Who answers no pings is closed with 1011, but never while a response is made."

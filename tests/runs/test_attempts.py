@@ -16,6 +16,7 @@ from antiphon.errors import RemoteError
 from antiphon.ids import Ids
 from antiphon.observe import ResponseFinished
 from antiphon.runs.demands import Demands
+from antiphon.runs.retention import Retention
 from antiphon.runs.warden import Warden
 from antiphon.stream.deltas import (
     Annotated,
@@ -294,7 +295,7 @@ async def test_a_plain_answer_is_the_streamed_one(name: str) -> None:
 
         def recite(r: Rig, model: Recital = model) -> None:
             r.runs.backend = model
-            r.runs.retention_ms = None
+            r.runs.retention = Retention(None)
             r.runs.ids = Ids(clock=lambda: 1_700_000_000_000, random=lambda n: b"\x07" * n)
 
         async with rig(recite) as r:

@@ -11,6 +11,7 @@ from antiphon.errors import ClientError, RemoteError
 from antiphon.runs.compact import compact
 from antiphon.runs.compaction import ASKING
 from antiphon.runs.run import Run
+from antiphon.sealing.aes import Sealer
 from antiphon.stream.deltas import Finish, Text
 from antiphon.types.codec import decode_create
 from antiphon.types.items import Compaction
@@ -231,6 +232,21 @@ async def test_a_changed_or_foreign_compaction_is_refused_by_name() -> None:
                 await r.create("summary", project=project, input=said)
             assert refusal.value.code == "invalid_encrypted_content"
             assert refusal.value.param == "input[1].encrypted_content"
+
+
+@pytest.mark.requirement("compaction:sealed")
+async def test_without_its_key_a_compacted_chain_is_not_answered_blindly() -> None:
+    async with rig() as r:
+        first = await r.create("summary", input=LONG)
+        made = await r.create(
+            "summary", input="b", previous_response_id=first.id, context_management=WANTED
+        )
+        other = Sealer(lambda: (b"another key, of thirty-two bytes",))
+        r.runs.fitting = msgspec.structs.replace(r.runs.fitting, seals=other)
+        with pytest.raises(ClientError, match="compacted") as refusal:
+            await r.create("summary", input="c", previous_response_id=made.id)
+        assert refusal.value.code == "invalid_encrypted_content"
+        assert (await r.create("summary", input="c", previous_response_id=first.id)).output
 
 
 @pytest.mark.requirement("compaction:failure")

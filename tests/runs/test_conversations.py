@@ -12,17 +12,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.app import store_of
+from antiphon.app import running, store_of
 from antiphon.backends.base import Turn
 from antiphon.backends.chat_body import encoded_body
 from antiphon.backends.profiles import PROFILES
 from antiphon.backends.scripted import Scripted
-from antiphon.config import RunSettings, StoreSettings
+from antiphon.config import Config, RunSettings, ScriptedSettings, StoreSettings
 from antiphon.errors import ClientError, RemoteError
 from antiphon.ids import Ids
 from antiphon.observe import Observation
 from antiphon.runs.driver import Runs
 from antiphon.runs.held import Held
+from antiphon.runs.idempotency import Claim
 from antiphon.runs.leases import LEASE_MS, Leases
 from antiphon.store import conversations as works
 from antiphon.store.base import Store, StoredResponse
@@ -190,6 +191,31 @@ async def test_who_died_with_a_conversation_holds_it_for_a_lease(store: Store) -
     assert [item["content"][0]["text"] for item in await alive.items(id)] == ["Hi.", "two", "two"]
     dead.runs.leases._held.clear()
     await alive.runs.close()
+
+
+@pytest.mark.requirement("conversations:lease")
+async def test_after_a_crash_a_server_with_a_file_of_its_own_need_not_wait(tmp_path: Path) -> None:
+    """Nobody else can hold anything in it; but what runs in the background goes on."""
+    config = Config(backends=(ScriptedSettings(),), store=StoreSettings(data=str(tmp_path)))
+    async with running(config) as crashed:
+        runs = crashed.runs
+        ids = [
+            msgspec.json.decode(await runs.threads.create(PROJECT, CreateConversation()))["id"]
+            for _ in range(2)
+        ]
+        for id in ids:
+            held, _, _ = await runs.holding.enter(PROJECT, id, f"resp_{id}")
+            runs.leases.let_go(held.lease)
+        await crashed.store.change(held.lasting())
+        claim = await runs.repeats.claim(PROJECT, "k", "d")
+        assert isinstance(claim, Claim)
+        runs.leases.let_go(claim.lease)
+    async with running(config) as again:
+        runs = again.runs
+        await runs.holding.enter(PROJECT, ids[0], "resp_1")
+        with pytest.raises(ClientError):
+            await runs.holding.enter(PROJECT, ids[1], "resp_1")
+        assert isinstance(await runs.repeats.claim(PROJECT, "k", "d"), Claim)
 
 
 @pytest.mark.requirement("conversations:lease")

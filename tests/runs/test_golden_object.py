@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from antiphon.ids import Ids
+from antiphon.runs.retention import Retention
 from antiphon.types.codec import encode
 from tests.runs.rig import Rig, rig
 
@@ -18,7 +19,7 @@ TEXT = "Great! How can I help you today?"
 
 def frozen(rig: Rig) -> None:
     """A clock that stands still and bytes that are all 7."""
-    rig.runs.retention_ms = None
+    rig.runs.retention = Retention(None)
     rig.runs.ids = Ids(clock=lambda: 1_700_000_000_000, random=lambda n: b"\x07" * n)
 
 

@@ -22,6 +22,7 @@ from antiphon.ids import Ids
 from antiphon.runs.context import Context, resolve
 from antiphon.runs.documents import Documents
 from antiphon.runs.memory import Memory
+from antiphon.runs.retention import Retention
 from antiphon.runs.said import CALLS, OUTPUTS, Said, id_of
 from antiphon.store.base import StoredResponse
 from antiphon.store.sqlite import SqliteStore
@@ -55,7 +56,7 @@ class Chains:
         self.now = NOW
         self.bytes_max = bytes_max
         self.store = AskedStore(":memory:", clock=lambda: self.now)
-        self.memory = Memory(bytes_max, retention_ms=retention_ms, clock=lambda: self.now)
+        self.memory = Memory(bytes_max, retention=Retention(retention_ms), clock=lambda: self.now)
         self.retention_ms = retention_ms
         self.turns = 0
         self.rows: list[StoredResponse] = []

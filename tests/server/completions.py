@@ -84,9 +84,7 @@ def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
                         calls[piece["index"]][kind][field] += text
         elif key == "function_call" and key in message:
             message[key]["arguments"] += value["arguments"]
-        elif key == "annotations":
-            message[key] += value
-        elif isinstance(value, str) and isinstance(message.get(key), str):
+        elif isinstance(value, str | list) and isinstance(message.get(key), str | list):
             message[key] += value
         else:
             message[key] = value

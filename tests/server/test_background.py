@@ -441,3 +441,20 @@ async def test_the_azure_client_runs_resumes_and_cancels() -> None:
         with pytest.raises(openai.BadRequestError) as refused:
             await started(azure, "hello", store=False)
         assert refused.value.param == "store"
+
+
+@pytest.mark.requirement("background:observed")
+async def test_the_queue_and_what_is_made_are_counted() -> None:
+    async with running(config()) as app, client_of(app) as client:
+        made = await started(client, "endless")
+        wanted = {
+            "antiphon_background_making 1.0",
+            'antiphon_background_runs_total{change="claimed"} 1.0',
+        }
+        async with asyncio.timeout(SECONDS_MAX):
+            while not wanted <= set(app.metrics.render()[0].decode().splitlines()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await client.responses.cancel(made.id)
+        async with asyncio.timeout(SECONDS_MAX):
+            while b"antiphon_background_making 0.0" not in app.metrics.render()[0]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)

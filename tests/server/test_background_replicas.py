@@ -23,6 +23,7 @@ from tests.server.test_background import (
     numbers,
     started,
 )
+from tests.store import postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +163,17 @@ async def test_what_one_replica_deletes_no_other_remembers(makes: Replica, other
             model="scripted/hello", input="Hi.", previous_response_id=parent.id
         )
     assert refused.value.code == "previous_response_not_found"
+
+
+@pytest.mark.requirement("background:replicas:outage")
+async def test_a_database_that_restarts_costs_nothing_but_time(
+    makes: Replica, other: Replica
+) -> None:
+    stream, first = await begun(makes, "slow-100ms")
+    response_id = first[0].response.id
+    await asyncio.to_thread(postgres.server().restart)
+    events = [*first, *await all_of(stream)]
+    assert numbers(events) == list(range(len(events)))
+    assert [event.type for event in events].count("response.completed") == 1
+    final = await ended(other.client, response_id)
+    assert events[-1].response.to_dict() == final.to_dict()

@@ -109,3 +109,23 @@ async def test_sealed_reasoning_goes_round_by_the_client(client: AsyncOpenAI) ->
     current = await client.responses.create(**asked, input=history)
     assert current.input_transformations is not None
     assert current.input_transformations[0].reason == "turn_boundary"
+
+
+@pytest.mark.requirement("compaction:counted")
+async def test_counting_sees_what_the_model_would_be_shown(client: AsyncOpenAI) -> None:
+    said: Any = {"model": "scripted/summary", "input": "c"}
+    first = await client.responses.create(model="scripted/summary", input=LONG)
+    made = await client.responses.create(
+        model="scripted/summary",
+        input="b",
+        previous_response_id=first.id,
+        context_management=WANTED,
+    )
+    asked = client.responses.input_tokens.with_raw_response
+    for parent, least, most in ((first.id, 1_000, 4_000), (made.id, 20, 200)):
+        raw = await asked.count(**said, previous_response_id=parent)
+        assert raw.headers["x-antiphon-token-count"] == "exact"
+        counted = raw.parse().input_tokens
+        assert least < counted < most
+        went_on = await client.responses.create(**said, previous_response_id=parent)
+        assert went_on.usage is not None and went_on.usage.input_tokens == counted

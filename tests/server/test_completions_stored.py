@@ -13,6 +13,7 @@ from openai import AsyncOpenAI, NotFoundError
 from antiphon.app import App
 from antiphon.config import Config, ScriptedSettings, StoreSettings
 from antiphon.config_state import EncryptionSettings
+from antiphon.runs.retention import Retention
 from tests.server.asgi_client import Answer, AsgiClient
 from tests.server.completions import (
     HI,
@@ -250,9 +251,9 @@ async def test_what_cannot_be_stored_is_an_error(house: House, stream: bool) -> 
 @over_asgi
 async def test_a_completion_expires_with_the_stores_retention(house: House) -> None:
     runs = house.deps.runs
-    runs.retention_ms = 1
+    runs.retention = Retention(1)
     id = (await made(house, store=True))["id"]
-    runs.retention_ms = None
+    runs.retention = Retention(None)
     found = await house.client.request("GET", f"{PATH}/{id}")
     while found.status == 200:  # the millisecond is not over yet
         found = await house.client.request("GET", f"{PATH}/{id}")

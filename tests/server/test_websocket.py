@@ -21,7 +21,7 @@ from antiphon.server.websocket import LANES_MAX, MAKING_MAX, WAITING_MAX
 from antiphon.types.events import OutputTextDelta
 from tests.server.asgi_client import AsgiClient
 from tests.server.conftest import KEYS, House, opened
-from tests.server.websocket_client import SERVERS, Talk, served, talking, text_of, told
+from tests.server.websocket_client import LAST, SERVERS, Talk, served, talking, text_of, told
 
 pytestmark = pytest.mark.anyio
 
@@ -395,3 +395,43 @@ async def test_what_waits_is_bounded(house: House) -> None:
         for _ in range(3):
             await talk.create(input="x" * 900)
         assert told(await talk.hear()) == (429, "websocket_queue_full", None)
+
+
+LANES = some.sampled_from([None, "a", "b", "c"])
+SCRIPTS = some.sampled_from(["echo", "burst-5", "error-429", "error-after-2", "crash", "slow-1ms"])
+CREATES = some.lists(some.tuples(LANES, SCRIPTS, some.booleans()), min_size=1, max_size=24)
+
+
+@pytest.mark.requirement("websocket:lanes:order")
+@given(creates=CREATES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+async def test_every_create_is_answered_once_and_in_the_order_of_its_lane(
+    talk: Talk, creates: list[tuple[str | None, str, bool]]
+) -> None:
+    expected: dict[str | None, list[str]] = {}
+    for number, (lane, script, good) in enumerate(creates):
+        fields: dict[str, Any] = {} if lane is None else {"stream_id": lane}
+        if not good:
+            fields["temperature"] = 9
+        asked = {"metadata": {"number": str(number)}, "input": "x", "store": False}
+        await talk.create(model=script, **asked, **fields)
+        refused = not good or script == "error-429"
+        expected.setdefault(lane, []).append("refused" if refused else str(number))
+    answered: dict[str | None, list[str]] = {}
+    under_way: dict[str | None, int] = {}
+    for _ in creates:
+        while True:
+            event = await talk.hear()
+            lane = event.get("stream_id")
+            if event["type"] == "error":
+                assert lane not in under_way
+                answered.setdefault(lane, []).append("refused")
+                break
+            number = event["sequence_number"]
+            assert number == under_way.get(lane, -1) + 1
+            under_way[lane] = number
+            if event["type"] in LAST:
+                answered.setdefault(lane, []).append(event["response"]["metadata"]["number"])
+                del under_way[lane]
+                break
+    assert answered == expected

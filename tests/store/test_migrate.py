@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from antiphon.errors import RemoteError
-from antiphon.store import sql
 from antiphon.store.migrate import Applied, Migration, migrations, pending
 
 
@@ -40,13 +39,3 @@ def test_a_migration_that_was_altered_after_its_release_is_refused() -> None:
     other = [Applied(1, "step1", "another sum")]
     with pytest.raises(RemoteError, match=r"migration 1 \(step1\)"):
         pending(other, known(1, 2))
-
-
-def test_every_word_of_every_statement_is_known_to_the_dialect() -> None:
-    texts = [value for name, value in vars(sql).items() if name.isupper()]
-    texts = [text for text in texts if isinstance(text, str)]
-    texts += [migration.text for migration in migrations()]
-    assert len(texts) > 20
-    for text in texts:
-        rendered = sql.SQLITE.render(text)
-        assert "{" not in rendered and "$1" not in rendered

@@ -141,6 +141,9 @@ async def test_what_a_work_refuses_undoes_its_own_writes_only(
         yield sql.WRITE_PROBE, (666,)
         raise refusal
 
+    def nonsense() -> Work[None]:
+        yield "SELECT nothing FROM nowhere", ()
+
     harness = PostgresHarness(database)
     async with opened(harness) as store:
         await store.change(partial(mark, 5))
@@ -170,6 +173,8 @@ async def test_what_a_work_refuses_undoes_its_own_writes_only(
             type(None),
         ]
         assert changes == [refusal, 8, refusal]
+        lost, kept = await outcomes(store.change(nonsense), store.change(partial(mark, 8)))
+        assert isinstance(lost, RemoteError) and kept == 8
         assert harness.count("SELECT written_at FROM probe WHERE one = 1") in (7, 8)
         assert await store.load("ours", "fenced") is None
         assert ids_of(await store.history("ours", "marked")) == ["plain", "marked"]
@@ -495,6 +500,25 @@ async def test_who_serves_needs_no_right_to_change_the_schema(database: str) -> 
     finally:
         server.execute(f"DROP OWNED BY server_{database}", database)
         server.execute(f"DROP ROLE server_{database}")
+
+
+@pytest.mark.requirement("store:life:two-versions")
+async def test_a_replica_goes_on_while_a_newer_version_adds_to_its_schema(database: str) -> None:
+    async with opened(PostgresHarness(database)) as store:
+        ids = await save_chain(store, 8)  # its statements are prepared by now
+        for _ in range(8):
+            await store.load("ours", ids[0])
+        for statement in (
+            "ALTER TABLE responses ADD COLUMN later BIGINT NOT NULL DEFAULT 7",
+            "CREATE INDEX later_index ON responses (later)",
+            "ALTER TABLE packs ALTER COLUMN items DROP NOT NULL",
+        ):
+            postgres.server().execute(statement, database)
+        await store.save(turn("after", ids[-1]))
+        await asyncio.gather(*(store.save(turn(f"r{index}", "after")) for index in range(5)))
+        assert await store.load("ours", ids[0]) == turn(ids[0])
+        assert ids_of(await store.history("ours", "r3")) == [*ids, "after", "r3"]
+        assert await store.delete("ours", "r3")
 
 
 @pytest.mark.requirement("store:life:migrating-together")

@@ -214,10 +214,11 @@ class RunsMachine(RuleBasedStateMachine):
         if end:
             known.steps[key] = Step(key, claim.epoch, True, b"%d" % claim.epoch)
             return
-        assert before == known.steps.get(key)
-        if before is None or not before.done:
-            result = None if before is None else before.result
-            known.steps[key] = Step(key, claim.epoch, False, result)
+        there = known.steps.get(key)
+        ours = there is not None and not there.done and there.epoch == claim.epoch
+        assert before == (None if ours else there)
+        if there is None or not there.done:
+            known.steps[key] = Step(key, claim.epoch, False, None)
 
     @rule(data=st.data(), status=st.sampled_from(STATUSES))
     def finish(self, data: st.DataObject, status: str) -> None:

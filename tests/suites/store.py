@@ -20,7 +20,9 @@ import msgspec
 import pytest
 
 from antiphon.errors import RemoteError
+from antiphon.store import sql
 from antiphon.store.base import Past, Store, StoredResponse
+from antiphon.store.work import Work
 
 HOUR_MS = 3_600_000
 GRACE_AT_MOST_MS = 24 * HOUR_MS
@@ -204,6 +206,27 @@ async def test_text_a_database_lacks_is_refused_alone_or_kept_as_it_is(harness: 
                 assert await store.load(row.project, row.id) is None
         assert results[1:4].count(None) < 3  # no database has the half of a character
         assert ids_of(await store.history("ours", "child")) == ["after", "child"]
+
+
+@pytest.mark.requirement("store:save:any-text")
+async def test_a_work_finds_nothing_under_text_no_row_can_have(harness: Harness) -> None:
+    def find(id: str) -> Work[int]:
+        rows = yield sql.LOAD_OBJECT, ("ours", id, START_MS)
+        return len(rows)
+
+    def write(id: str) -> Work[None]:
+        yield sql.SAVE_FORK, (99, "ours", 1, 0, id)
+
+    async with opened(harness) as store:
+        await store.save(turn("there"))
+        for run in (store.read, store.change):
+            assert await run(partial(find, "there")) == 1
+            for id in ("there\x00", "\ud800"):
+                assert await run(partial(find, id)) == 0
+        before = harness.leftovers()
+        with pytest.raises(RemoteError, match="cannot be stored"):
+            await store.change(partial(write, "\ud800"))
+        assert harness.leftovers() == before
 
 
 @pytest.mark.requirement("store:save:duplicate")

@@ -38,7 +38,6 @@ PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
             "extra frequency_penalty": OPEN_RESPONSES,
             "extra content_filters": "required by Azure's schema; absent elsewhere",
             "missing access_programs": HOSTED,
-            "missing conversation": "comes with conversations",
             "missing image": HOSTED,
             "missing moderation": HOSTED,
             "missing prompt": "comes with prompt templates",

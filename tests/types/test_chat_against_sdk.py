@@ -101,7 +101,7 @@ def test_every_difference_from_the_client_has_a_reason(struct: type[msgspec.Stru
 
 @pytest.mark.requirement("completions:types")
 def test_every_role_of_a_message_is_known() -> None:
-    with pytest.raises(Exception, match="messages\\[0\\].role|Supported values") as refused:
+    with pytest.raises(Exception, match="Supported values") as refused:
         chat.decode_chat(b'{"model":"m","messages":[{"role":"x","content":""}]}')
     for role in ("developer", "system", "user", "assistant", "tool", "function"):
         assert f"'{role}'" in str(refused.value)

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 from aiohttp import web
 from openai import AsyncOpenAI
 
 from antiphon.app import App, running
 from antiphon.config import Config, KeySettings, ScriptedSettings, StoreSettings
-from antiphon.config_state import WebhookSettings
+from antiphon.config_state import EncryptionSettings, WebhookSettings
 from antiphon.observe import Observers, WebhookTried
 
 SECONDS_MAX = 10.0
 ENDED = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
-
-pytest.register_assert_rewrite("tests.suites.webhooks")
 
 
 class Receiver:
@@ -119,9 +118,19 @@ async def client_of(app: App, key: str = "any", path: str = "/v1") -> AsyncItera
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[App]:
-    """One server that may send to this machine, over plain HTTP."""
-    async with running(config(tmp_path)) as app:
+def seal_key(monkeypatch: pytest.MonkeyPatch) -> EncryptionSettings:
+    """A key for servers that share a database."""
+    monkeypatch.setenv("TEST_SEAL_KEY", "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
+    return EncryptionSettings(key_env="TEST_SEAL_KEY")
+
+
+@pytest.fixture
+async def app(
+    store_settings: StoreSettings, seal_key: EncryptionSettings, tmp_path: Path
+) -> AsyncIterator[App]:
+    """One server that may send to this machine, over plain HTTP; over each store."""
+    settings = config(tmp_path, store=store_settings.url)
+    async with running(msgspec.structs.replace(settings, encryption=seal_key)) as app:
         yield app
 
 

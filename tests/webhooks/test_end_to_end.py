@@ -132,13 +132,12 @@ async def test_the_outbox_outlives_the_process(
     tmp_path: Path,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
+    seal_key: EncryptionSettings,
 ) -> None:
     monkeypatch.setattr("antiphon.runs.deliveries.FIRST_DELAY_MS", 100)
-    monkeypatch.setenv("TEST_SEAL_KEY", "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
     await receiver.stop()  # nobody is there
     settings = msgspec.structs.replace(
-        config(tmp_path, store=store_settings.url),
-        encryption=EncryptionSettings(key_env="TEST_SEAL_KEY"),
+        config(tmp_path, store=store_settings.url), encryption=seal_key
     )
     async with running(settings) as app, client_of(app) as client:
         tried = Tried(app.observe)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from openai import AsyncOpenAI, BadRequestError, InternalServerError, NotFoundError
 
 from antiphon.app import App, running
 from tests.webhooks.conftest import ENDED, Receiver, client_of, config
@@ -188,6 +188,16 @@ async def test_secrets_are_sealed_where_they_are_stored(tmp_path: Path) -> None:
         assert secret.encode() not in kept
         assert secret.removeprefix("whsec_").encode() not in kept
         assert base64.b64decode(secret.removeprefix("whsec_")) not in kept
+
+
+@pytest.mark.requirement("webhooks:endpoints:sealed")
+async def test_replicas_without_a_common_key_say_what_to_set(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with running(config(tmp_path, store=postgres_url)) as app, client_of(app) as client:
+        with pytest.raises(InternalServerError, match=r"encryption\.key"):
+            await made(client)
+        assert (await client.webhooks.list()).data == []
 
 
 @pytest.mark.requirement("webhooks:endpoints:azure")

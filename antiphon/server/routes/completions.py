@@ -127,6 +127,7 @@ async def update(exchange: Exchange) -> None:
     """``POST /v1/chat/completions/{id}``: only ``metadata`` can be changed."""
     asked = decode_chat_update(await exchange.body())
     found = _asked_for(exchange)
+    exchange.deps.runs.retention.refuse(exchange.project, "metadata", "Delete the completion.")
     now = exchange.deps.ids.clock()
     await exchange.answer(await chat_stored.update(*found, asked.metadata, now))
 

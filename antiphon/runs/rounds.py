@@ -1,0 +1,184 @@
+"""The rounds of a response: a turn of the model, then the outputs of the calls the server answers.
+
+No I/O and no events: what is to be called, what was answered, what the model is shown next. A
+call the server answers never stays without an output: one that is not made gets an output that
+says so. Those of the caller's own functions end the response; the caller answers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.backends.base import Known
+from antiphon.runs.context import Context
+from antiphon.runs.said import CALLS
+from antiphon.stream.calls import is_object
+from antiphon.types.codec import encode, open_stored
+from antiphon.types.items import (
+    Compaction,
+    FunctionCall,
+    FunctionCallOutput,
+    OutputItem,
+)
+
+NOT_AN_OBJECT = (
+    "This call was not made: its arguments are not a JSON object. Call again with valid arguments."
+)
+TOO_MANY = (
+    "This call was not made: no more calls are allowed in this response (max_tool_calls). Answer "
+    "with what you have."
+)
+UNMADE = "This call was not made: the response ended before it."
+UNKNOWN = (
+    "The response ended before the outcome of this call was known. It may or may not have taken "
+    "effect."
+)
+"""What calls that nobody ran are answered with."""
+
+
+class CallTools(Struct, frozen=True):
+    """Make these calls, side by side, and tell each output (``Run.answered``)."""
+
+    calls: tuple[FunctionCall, ...]
+
+
+class Rounds:
+    """The rounds of one response.
+
+    ``served``: names of the functions the server answers. ``calls_max``: how many calls may be
+    made in all (None: any number), ``rounds_max``: in how many turns the model may call. ``shown``:
+    how many items of the output the next model call's context has already, or never gets.
+    """
+
+    __slots__ = ("_calls_left", "_known", "_left", "_waiting", "served", "shown")
+
+    def __init__(self, served: Collection[str], calls_max: int | None, rounds_max: int) -> None:
+        self.served = served
+        self.shown = 0
+        self._left = rounds_max
+        self._calls_left = calls_max
+        self._waiting: list[FunctionCall] = []
+        self._known: dict[str, str] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether calls of this round are under way."""
+        return bool(self._waiting)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the model has called in as many turns as it may."""
+        return self._left < 1
+
+    def asked(self, output: Sequence[OutputItem]) -> list[FunctionCall]:
+        """Calls of the newest turn that the server has to answer and has not."""
+        if not self.served:
+            return []
+        turn = output[self.shown :]
+        answered = {item.call_id for item in turn if isinstance(item, FunctionCallOutput)}
+        return [call for call in self._calls(turn) if call.call_id not in answered]
+
+    def leaves_open(self, output: Sequence[OutputItem]) -> bool:
+        """Whether the newest turn has calls that the caller must answer."""
+        turn = output[self.shown :]
+        answered = {item.call_id for item in turn if isinstance(item, FunctionCallOutput)}
+        return any(_is_done(item) and item.call_id not in answered for item in turn)  # type: ignore[union-attr]
+
+    def begin(self, output: Sequence[OutputItem]) -> CallTools:
+        """The newest turn is over: what of it has to be called, perhaps nothing. What is known
+        without a call is told by ``take``."""
+        self._left -= 1
+        self._waiting = self.asked(output)
+        waiting = {call.call_id for call in self._waiting}
+        to_make = []
+        for call in self._calls(output[self.shown :]):
+            problem = self._problem(call)
+            if call.call_id not in waiting:
+                continue
+            if problem is None:
+                to_make.append(call)
+            else:
+                self._known[call.call_id] = problem
+        return CallTools(tuple(to_make))
+
+    def take(self, outputs: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Take outputs in, by call_id; those that can be told now, in the order of the calls."""
+        self._known.update(outputs)
+        told: list[tuple[str, str]] = []
+        while self._waiting and self._waiting[0].call_id in self._known:
+            call_id = self._waiting.pop(0).call_id
+            told.append((call_id, self._known.pop(call_id)))
+        return told
+
+    def unmade(self, output: Sequence[OutputItem]) -> list[tuple[str, str]]:
+        """What calls without an output are answered with when the response ends."""
+        words = UNKNOWN if self._waiting else UNMADE
+        left = [(call.call_id, self._known.get(call.call_id, words)) for call in self.asked(output)]
+        self._waiting = []
+        return left
+
+    def relive(self, output: Sequence[OutputItem]) -> Sequence[OutputItem]:
+        """Know again what happened in a response that is taken over; the items of the rounds that
+        are over, of which ``shown`` is the count."""
+        last = 0
+        for at in range(1, len(output)):
+            if type(output[at - 1]) is FunctionCallOutput and (
+                type(output[at]) is not FunctionCallOutput
+            ):
+                last, before = at, output[last:at]
+                self._left -= 1
+                for call in self._calls(before):
+                    self._problem(call)
+        self.shown = last
+        return output[:last]
+
+    def _calls(self, turn: Sequence[OutputItem]) -> list[FunctionCall]:
+        return [
+            item
+            for item in turn
+            if type(item) is FunctionCall and item.name in self.served and _is_done(item)
+        ]
+
+    def _problem(self, call: FunctionCall) -> str | None:
+        """Why a call is not made; it counts if it is."""
+        if not is_object(call.arguments):
+            return NOT_AN_OBJECT
+        if self._calls_left is not None:
+            if self._calls_left < 1:
+                return TOO_MANY
+            self._calls_left -= 1
+        return None
+
+
+def _is_done(item: OutputItem) -> bool:
+    return isinstance(item, CALLS) and item.status == "completed"
+
+
+def behind(context: Context, said: Sequence[OutputItem]) -> Context:
+    """The context of the next model call, after these items of the output.
+
+    Cut items are left out: nobody continues them. A call that was demanded has been made.
+    """
+    turn = context.turn
+    whole = [item for item in said if _is_whole(item)]
+    items = open_stored(encode(whole))
+    if context.unseal is not None:
+        items = list(context.unseal(items))
+    known = None
+    if turn.known is not None and len(whole) == len(said):
+        known = Known(len(turn.items), turn.known.memo)
+    choice = "none" if turn.tool_choice == "none" else "auto"
+    turn = msgspec.structs.replace(
+        turn, items=[*turn.items, *items], known=known, tool_choice=choice
+    )
+    demands = msgspec.structs.replace(context.demands, must_call=False)
+    return msgspec.structs.replace(
+        context, turn=turn, new=context.new + len(items), demands=demands
+    )
+
+
+def _is_whole(item: OutputItem) -> bool:
+    return type(item) is not Compaction and getattr(item, "status", "") != "incomplete"
