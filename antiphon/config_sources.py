@@ -349,7 +349,8 @@ def _range(number: inspect.IntType | inspect.FloatType) -> str:
 
 def _check_outside(loaded: Loaded) -> None:
     """What the tree says about the machine: keys can be read, files are there."""
-    sections = {"keys": loaded.config.keys, "backends": loaded.config.backends}
+    config = loaded.config
+    sections = {"keys": config.keys, "backends": config.backends, "functions": config.functions}
     for name, listed in sections.items():
         for index, section in enumerate(listed):
             path: KeyPath = (name, index)
@@ -359,12 +360,16 @@ def _check_outside(loaded: Loaded) -> None:
                 _refuse((*path, "path"), wrong, loaded)
     if len(projects(loaded.config)) < len(loaded.config.keys):
         _refuse(("keys",), "the same key is given twice", loaded)
+    _check_names("projects", "the project '{}' has settings already", loaded)
+    _check_names("functions", "the function '{}' is declared already", loaded)
+
+
+def _check_names(section: str, problem: str, loaded: Loaded) -> None:
     seen: set[str] = set()
-    for index, project in enumerate(loaded.config.projects):
-        if project.name in seen:
-            problem = f"the project '{project.name}' has settings already"
-            _refuse(("projects", index, "name"), problem, loaded)
-        seen.add(project.name)
+    for index, one in enumerate(getattr(loaded.config, section)):
+        if one.name in seen:
+            _refuse((section, index, "name"), problem.format(one.name), loaded)
+        seen.add(one.name)
 
 
 def _not_gguf(named: str | None) -> str | None:

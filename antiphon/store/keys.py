@@ -129,8 +129,13 @@ class ProjectContent:
             await self.ready(project, writing=False)
 
     def knows(self, project: str) -> bool:
-        """Whether ``shut`` can be called at once."""
+        """Whether ``shut`` can be called at all."""
         return project in self._known
+
+    def fresh(self, project: str) -> bool:
+        """Whether it can be called at once: the key was looked at within the minute."""
+        known = self._known.get(project)
+        return known is not None and self._seconds() < known.until
 
     def shut(self, project: str, content: bytes) -> bytes:
         """As the port says."""

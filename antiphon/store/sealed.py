@@ -43,8 +43,9 @@ class SealedStore:
     def put(
         self, row: StoredResponse | None, settled: Settled, also: Sequence[Begin[object]] = ()
     ) -> None:
-        """As the port says. A project's first row waits for its key to be made."""
-        if row is None or self._content.knows(row.project):
+        """As the port says. A project's first row waits for its key to be made, and once a minute
+        one waits for a look at it: a key that was dropped must shut nothing more."""
+        if row is None or self._content.fresh(row.project):
             self.inner.put(None if row is None else self._shut(row), settled, also)
             return
         task = asyncio.create_task(self._put_when_ready(row, settled, also))
@@ -57,8 +58,9 @@ class SealedStore:
         try:
             await self._content.ready(row.project)
         except RemoteError as error:
-            settled(error)
-            return
+            if not self._content.knows(row.project):
+                settled(error)
+                return
         self.inner.put(self._shut(row), settled, also)
 
     async def save(self, row: StoredResponse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import string
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from antiphon.app import running
 from antiphon.config import Config, ScriptedSettings, StoreSettings
+from antiphon.config_state import EncryptionSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +26,8 @@ _ENDPOINT = {
 
 @pytest.mark.requirement("store:databases:odd-ids")
 async def test_an_id_with_nul_is_missing_or_refused(store_settings: StoreSettings) -> None:
-    config = Config(store=store_settings, backends=(ScriptedSettings(),))
+    encryption = EncryptionSettings(key=base64.b64encode(bytes(32)).decode())
+    config = Config(store=store_settings, backends=(ScriptedSettings(),), encryption=encryption)
     async with (
         running(config) as app,
         httpx2.AsyncClient(

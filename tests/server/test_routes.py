@@ -65,7 +65,7 @@ async def test_every_answer_tells_its_version_and_time(house: House, path: str) 
         "/v1",
         "/v1/",
         "/v1/nowhere",
-        "/v1/conversations",
+        "/v1/threads",
         "/v1/files",
         "/v1/realtime",
         "/v1/responses/",

@@ -137,3 +137,17 @@ async def test_rows_cannot_be_given_to_another_project(harness: SealedHarness) -
     async with opened(harness) as store:
         with pytest.raises(ClientError):
             await store.load("q", "a")
+
+
+@pytest.mark.requirement("sealing:rest:purge")
+async def test_a_process_that_only_writes_hears_of_a_purge_too(harness: SealedHarness) -> None:
+    async with opened(harness) as store:
+        await store.save(turn("before"))
+        elsewhere = ProjectContent(
+            store, Sealer(lambda: harness.masters), clock=harness.clock, random=os.urandom
+        )
+        await elsewhere.drop("ours")
+        harness.seconds += LOOK_SECONDS
+        await store.save(turn("after"))
+        harness.seconds += LOOK_SECONDS
+        assert await store.load("ours", "after") is not None
