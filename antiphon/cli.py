@@ -308,7 +308,7 @@ def export(target: str, project: str | None, in_clear: bool, **options: Any) -> 
             1,
         )
     try:
-        told = asyncio.run(exporting.export_to(target, config, project, _lines_so_far))
+        told = exporting.export_to(target, config, project, _lines_so_far)
     except (AntiphonError, OSError) as error:
         _stop(str(error), 1)
     for line in told:

@@ -26,7 +26,8 @@ class ProjectSettings(Section, frozen=True, kw_only=True):
     retention_days: Annotated[
         _Days | None,
         Meta(
-            description="Days a stored response of this project lives; unset: as `store` says.",
+            description="Days a stored response of this project lives; 0: for ever; unset: as "
+            "`store` says.",
         ),
     ] = None
     zero_retention: Annotated[

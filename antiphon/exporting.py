@@ -8,6 +8,7 @@ the exact events of background responses, webhook endpoints, idempotency keys. C
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -34,7 +35,7 @@ ROWS_AT_ONCE = 64
 Write = Callable[[bytes], object]
 
 
-async def export_to(
+def export_to(
     target: str, config: Config, project: str | None, progress: Callable[[int], None]
 ) -> list[str]:
     """Write a new file, which only its owner can read; what to tell. Raises as ``export``, and
@@ -46,7 +47,7 @@ async def export_to(
         raise OSError(f"{path} is there already; an export writes a new file") from None
     try:
         with open(descriptor, "wb") as file:
-            counts = await export(config, file.write, project, progress)
+            counts = asyncio.run(export(config, file.write, project, progress))
             file.flush()
             os.fsync(descriptor)
     except BaseException as failure:

@@ -15,6 +15,7 @@ from antiphon.assistants import Export, Imported, carry_over, importable, read
 from antiphon.config import Config
 from antiphon.errors import AntiphonError, RemoteError
 from antiphon.restoring import NoArchive, Restored, restore
+from antiphon.runs.retention import Retention
 
 _PROJECT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LINES_TOLD_MAX = 20
@@ -41,6 +42,8 @@ async def import_threads(
     be opened or written."""
     if not _PROJECT.fullmatch(project):
         raise Refused([f"{project!r} is no name of a project"])
+    if Retention(None, config.projects).zero(project):
+        raise Refused([f"nothing of the project {project} may be stored: zero_retention is set"])
     export = read(lines)
     if export.malformed and not skip_malformed:
         raise Refused(_malformed(export))

@@ -32,11 +32,13 @@ from antiphon.errors import ClientError, RemoteError
 from antiphon.store import archive as stored
 from antiphon.store.base import StoredResponse
 from antiphon.store.conversations import Mark, StoredItem
-from antiphon.store.turns import Key
 from antiphon.store.work import Begin
 
 LINES_AT_ONCE = 200
 BYTES_AT_ONCE = 8 << 20
+
+Key = tuple[str, str]
+"""Project and id."""
 
 _LINES_OWN = "cannot be stored"
 """What a store says of one row that is impossible, and of nothing else."""
@@ -105,6 +107,7 @@ class _Restoring:
         self._store = app.store
         self._conversations = app.runs.holding.kept
         self._completions = app.runs.completions
+        self._retention = app.runs.retention
         self._clock = app.ids.clock
         self._project = project
         self._dry_run = dry_run
@@ -123,6 +126,8 @@ class _Restoring:
                 raise Malformed("a second head")
             if self._project is not None and said.project != self._project:
                 return
+            if self._retention.zero(said.project):
+                raise Malformed(f"nothing of the project '{said.project}' may be stored here")
             match said:
                 case ResponseLine():
                     await self._response(number, said, len(line))

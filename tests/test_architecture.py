@@ -41,10 +41,13 @@ PART_OF = {
     "config_state": "config",
     "config_text": "config",
     "banner": "cli",
+    "archive": "cli",
     "assistants": "cli",
     "doctor": "cli",
+    "exporting": "cli",
     "importing": "cli",
     "process": "cli",
+    "restoring": "cli",
     "__main__": "cli",
     "models": "backends",  # package data: the demo model
 }
@@ -55,6 +58,7 @@ PORTS = {
     "antiphon.backends.estimate",  # counts tokens where no backend does; knows no backend
     "antiphon.store.base",
     "antiphon.store.work",  # no database: the works the nouns below are made of
+    "antiphon.store.archive",
     "antiphon.store.completions",
     "antiphon.store.content",
     "antiphon.store.conversations",

@@ -52,7 +52,13 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid::bigint = $
 """
 _SEND = "SELECT pg_notify(box, letter) FROM unnest($1::text[], $2::text[]) AS post (box, letter)"
 
-_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+_FAILURES = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
 """What a connection may raise. (A mistake in the URL is a ``ValueError``.)"""
 
 

@@ -204,14 +204,18 @@ class Background:
         False if there is nothing."""
         self._bus.publish("forget", f"{project} {response_id}".encode())
         state = await self.rows.load(project, response_id)
-        if state is None or not await self.rows.delete(project, response_id):
+        if state is None:
+            return False
+        also: list[Begin[object]] = []
+        if state.conversation is not None:  # its lock would wait for this run for ever
+            also.append(
+                partial(conversations.release, project, state.conversation, response_id)
+            )
+        if not await self.rows.delete(project, response_id, also=also):
             return False
         self._bus.publish(f"cancel.{response_id}", b"deleted")
         self._bus.publish(f"run.{response_id}", b"over")
         await self.log.drop(project, response_id)
-        if state.conversation is not None and not state.over:
-            release = partial(conversations.release, project, state.conversation, response_id)
-            await self._runs.store.change(release)
         return True
 
     async def sweep(self, limit: int = 100) -> int:

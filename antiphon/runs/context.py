@@ -374,8 +374,10 @@ def resolves_at_once(
         return False
     if asked.previous_response_id is not None:
         said = memory.peek(project, asked.previous_response_id) if memory is not None else None
-        if said is None or said.files:
+        if memory is None or said is None or said.files:
             return False
+        if memory.shared and not memory.alone_knows(project, asked.previous_response_id):
+            return False  # the store is asked whether it still lives
     return type(asked.input) is not list or not _may_wait(asked.input)
 
 

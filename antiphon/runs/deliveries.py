@@ -84,24 +84,24 @@ class Deliveries:
         await self._webhooks.close()
 
     async def _for_ever(self) -> None:
-        looks, well = True, True
+        loop, look_at, well = asyncio.get_running_loop(), 0.0, True
         while True:
             self._wake.clear()
             try:
-                if looks:
+                if loop.time() >= look_at:  # also where there is always something to deliver
                     await self._webhooks.look()
+                    look_at = loop.time() + self._look_seconds
                 await self.take()
                 well = True
             except RemoteError as error:
                 if well:  # told once, not for each attempt
                     self._observe(Broke("webhooks", error))
                 well = False
-            looks = False
             try:
                 async with asyncio.timeout(self._look_seconds):
                     await self._wake.wait()
             except TimeoutError:
-                looks = True
+                pass
 
     async def take(self) -> int:
         """Begin to deliver what is due; how many events that are. Raises ``RemoteError``."""

@@ -81,6 +81,7 @@ class Runs:
         self.observe = observe
         self.retention = Retention(retention_ms, projects)
         self.memory = Memory(settings.memory_bytes, retention=self.retention, clock=ids.clock)
+        self.memory.shared = not store.local
         self.leases = Leases(store, ids.clock, observe=observe)
         self.repeats = Repeats(store, self.leases, ids)
         self.holding = Holding(Conversations(store, content), self.leases, self.memory)

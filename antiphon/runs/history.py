@@ -69,6 +69,8 @@ async def said_before(
 ) -> tuple[Said, dict[Any, Any]]:
     """Everything said up to ``parent``, and what the backend remembers of it: from the memory, or
     from the store. Raises ``ClientError`` if it is not there."""
+    if await _is_deleted_elsewhere(store, project, parent, memory):
+        raise _not_found(parent)
     found = memory.recall(project, parent) if memory is not None else None
     if found is not None:
         return found
@@ -77,17 +79,30 @@ async def said_before(
     if arrays is not None and len(arrays) == _ARRAYS_OF_ONE_TURN:
         await _check_alone(store, project, parent)
     if arrays is None:
-        raise ClientError(
-            f"Previous response with id '{parent[:80]}' not found.",
-            code="previous_response_not_found",
-            param="previous_response_id",
-        )
+        raise _not_found(parent)
     said = Said()
     for array in arrays:
         said.read(array)
     if memory is not None:
         memory.learn(project, parent, said, forgotten)
     return said, {}
+
+
+async def _is_deleted_elsewhere(
+    store: Responses, project: str, parent: str, memory: Remembering | None
+) -> bool:
+    """Whether another process deleted what this one remembers and has not heard of it yet."""
+    if memory is None or not memory.shared or memory.alone_knows(project, parent):
+        return False
+    return memory.peek(project, parent) is not None and not await store.alive(project, parent)
+
+
+def _not_found(parent: str) -> ClientError:
+    return ClientError(
+        f"Previous response with id '{parent[:80]}' not found.",
+        code="previous_response_not_found",
+        param="previous_response_id",
+    )
 
 
 async def _check_alone(store: Responses, project: str, parent: str) -> None:

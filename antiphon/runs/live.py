@@ -363,7 +363,10 @@ class Live:
         stored, endings = self.response.store, self._context.also
         if stored or endings:
             row = self._row()
-            also = [begin for ending in endings for begin in ending(row)]
+            try:
+                also = [begin for ending in endings for begin in ending(row)]
+            except RemoteError as error:  # the key of what is to be written was dropped
+                return self._stored(row, error)
             self._runs.store.put(row if stored else None, partial(self._stored, row), also)
         else:
             self._settled()

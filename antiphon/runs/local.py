@@ -31,6 +31,10 @@ class Local:
         self._latest: dict[str | None, tuple[str, str]] = {}
 
     @property
+    def shared(self) -> bool:
+        return self._shared.shared
+
+    @property
     def forgotten(self) -> int:
         return self._shared.forgotten
 

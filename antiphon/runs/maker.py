@@ -276,7 +276,7 @@ class Maker:
         held = _Held(run.claim, self._bus.subscribe(f"cancel.{id}", self._heard_cancel(id)))
         held.cancel_asked = run.cancel_asked
         self._held[id] = held
-        self._tell(run.claim, "claimed" if run.attempt < 2 else "taken over", run.attempt)
+        self._tell(run.claim, "claimed" if run.claim.epoch < 2 else "taken over", run.attempt)
         self.keep(self._make(run, held))
 
     def keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -345,7 +345,7 @@ class Maker:
         await asyncio.sleep(LOOK_SECONDS)
         self._lose(held)
         try:
-            await self._rows.release([held.claim])
+            await self._rows.release([held.claim], failed=True)
         except RemoteError as error:
             self._lost_contact(error)
 

@@ -68,11 +68,14 @@ class Remembering(Protocol):
     """What a context asks of a memory: of the process's, or of one connection's (``local.py``).
 
     ``everything``: also responses that will not be stored are kept, and need their input as if
-    they were.
+    they were. ``shared``: other processes delete from the store too, and what they delete is
+    forgotten here a moment later; so whether a response still lives is asked of the store.
     """
 
     everything: bool
 
+    @property
+    def shared(self) -> bool: ...
     @property
     def forgotten(self) -> int: ...
     def recall(self, project: str, response_id: str) -> tuple[Said, dict[Any, Any]] | None: ...
@@ -102,6 +105,7 @@ class Memory:
         self._bytes = 0
         self._deleted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.everything = False
+        self.shared = False
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -124,6 +128,8 @@ class Memory:
             if entry is None:
                 return None
             self._entries[key] = entry
+        if entry.mark is not None:  # a conversation, which is no response
+            return None
         if entry.expires_at is not None and entry.expires_at <= self._clock():
             self._drop(key)
             return None
@@ -199,10 +205,11 @@ class Memory:
         self, project: str, conversation_id: str
     ) -> tuple[Said, dict[Any, Any], Mark | None]:
         """What ``recall`` tells of a response, and the mark; None if it is not remembered."""
-        found = self.recall(project, conversation_id)
-        if found is None:
+        entry = self._entries.get((project, conversation_id))
+        if entry is None or entry.mark is None:
             return Said(), {}, None
-        return *found, self.mark(project, conversation_id)
+        self._entries.move_to_end((project, conversation_id))
+        return entry.opened(), dict(entry.memo), entry.mark
 
     def keep_conversation(
         self, conversation_id: str, mark: Mark, context: Context, row: StoredResponse

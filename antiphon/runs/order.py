@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 
 class Order(Struct, frozen=True, kw_only=True):
     """What ``runs.request`` holds, as JSON. ``asked``: the request without its ``input``;
-    ``brought``: its new items."""
+    ``brought``: its new items; ``triggered``: a ``compaction_trigger``, which is no item that is
+    stored, stood behind them."""
 
     asked: msgspec.Raw
     brought: msgspec.Raw
     flavour: Flavour
     started_ms: int
+    triggered: bool = False
 
 
 _decode = msgspec.json.Decoder(Order).decode
@@ -57,6 +59,7 @@ def order_of(asked: CreateResponse, context: Context, flavour: Flavour) -> bytes
         brought=msgspec.Raw(context.brought),
         flavour=flavour,
         started_ms=context.started_ms,
+        triggered=context.compaction is not None and context.compaction.alone,
     )
     return encode(order)
 
@@ -74,6 +77,8 @@ async def context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Conte
     asked.input = _items(order.brought)
     claim = run.claim
     used = counted(claim.id, _ids(asked.input, log))
+    if order.triggered:
+        asked.input.append({"type": "compaction_trigger"})
     begun = Begun(claim.id, order.started_ms, used)
     context = await runs.resolve(asked, claim.project, order.flavour, begun=begun)
     context.response = decoded(run.head)

@@ -133,7 +133,10 @@ class Unattended(Live):
         finishing = self._rows.finishing(
             self._record.claim, row.status, self._record.next, expires_at=row.expires_at
         )
-        works = [begin for ending in self._context.also for begin in ending(row)]
+        try:
+            works = [begin for ending in self._context.also for begin in ending(row)]
+        except RemoteError as error:  # the key of what is to be written was dropped
+            return self._try_again(error)
         self._runs.store.put(row, partial(self._stored, row), [finishing, *works])
 
     def _stored(self, row: StoredResponse, error: Exception | None) -> None:

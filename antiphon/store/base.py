@@ -100,6 +100,9 @@ class Responses(Protocol):
         joined, are everything said up to and including this response, oldest first. Fewer and
         larger pieces than ``history`` has where turns were packed. None as for ``load``."""
 
+    async def alive(self, project: str, response_id: str) -> bool:
+        """Whether it is there, without reading what it says."""
+
     async def delete(self, project: str, response_id: str) -> bool:
         """Make it a tombstone; False if ``load`` would have said None."""
 

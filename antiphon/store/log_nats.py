@@ -106,10 +106,12 @@ class _Message(Struct, frozen=True):
 
 class _Writer(Struct):
     """A run this process writes to. ``last``: the mark of the subject's last message, which has
-    the number ``sequence`` in its stream."""
+    the number ``sequence`` in its stream. ``going``: the chunk under way as it is stored, which is
+    another one each time it is encrypted: parts of two would never open."""
 
     last: _Mark
     sequence: int
+    going: tuple[int, int, bytes] | None = None
 
 
 class NatsLog:
@@ -201,12 +203,16 @@ class NatsLog:
                 f"the log of {claim.id} goes on with event {last.next}; a chunk of {chunk.count} "
                 f"events from {chunk.first} on does not follow it"
             )
-        await self._content.ready(claim.project)
-        parts = _parts(self._content.shut(claim.project, chunk.events), self._part_bytes())
+        if writer.going is None or writer.going[:2] != (chunk.first, chunk.count):
+            await self._content.ready(claim.project)
+            shut = self._content.shut(claim.project, chunk.events)
+            writer.going = chunk.first, chunk.count, shut
+        parts = _parts(writer.going[2], self._part_bytes())
         for part, payload in enumerate(parts):
             mark = _Mark(claim.epoch, chunk.first, chunk.count, part, len(parts))
             if not writer.last.covers(mark):  # else it went before something failed
                 await self._publish(claim, writer, mark, payload)
+        writer.going = None
 
     async def _writer(self, claim: Claim) -> _Writer:
         """Where the run's log stands, if it is ours. Raises ``Fenced``."""

@@ -152,6 +152,9 @@ class PostgresStore:
     async def context(self, project: str, response_id: str) -> Sequence[bytes] | None:
         return await self.read(partial(turns.context, project, response_id, self._clock()))
 
+    async def alive(self, project: str, response_id: str) -> bool:
+        return await self.read(partial(turns.alive, project, response_id, self._clock()))
+
     async def delete(self, project: str, response_id: str) -> bool:
         return await self.change(partial(turns.delete, project, response_id, self._clock()))
 

@@ -132,11 +132,14 @@ class StoredRuns:
             partial(works.beat, tuple(claims), self._now(), self.lease_ms)
         )
 
-    async def release(self, claims: Sequence[Claim]) -> None:
+    async def release(self, claims: Sequence[Claim], *, failed: bool = False) -> None:
         """Hand over: anybody may claim these at once. What we write to them afterwards is
-        refused. Those that are not ours any more are left alone."""
+        refused. Those that are not ours any more are left alone. ``failed``: they could not be
+        made, which counts as an attempt; ending in peace does not."""
         if claims:
-            await self._database.change(partial(works.release, tuple(claims)))
+            await self._database.change(
+                partial(works.release, tuple(claims), 0 if failed else 1)
+            )
 
     async def release_all(self) -> int:
         """``release`` for every run of every process, when there is no other process: called
@@ -239,10 +242,11 @@ class StoredRuns:
         """A work that erases the run and its log (see ``delete``)."""
         return partial(works.delete, project, id)
 
-    async def delete(self, project: str, id: str) -> bool:
+    async def delete(self, project: str, id: str, *, also: Sequence[Begin[object]] = ()) -> bool:
         """Erase the run, its request, steps and log, over or not. Whoever is making it is refused
-        from now on. False if there was none."""
-        return await self._database.change(self.deleting(project, id))
+        from now on. False if there was none. ``also``: works of the same transaction."""
+        erase = self.deleting(project, id)
+        return await self._database.change(partial(works.together, erase, tuple(also)))
 
     async def sweep(self, limit: int = 100) -> list[tuple[str, str]]:
         """Erase runs whose log is old enough, with everything that is left of them; at most

@@ -111,13 +111,15 @@ RETURNING number, epoch, cancel_asked
 """Renew the leases of the claims in $1, also of those that ran out and nobody took."""
 
 RELEASE = """
-UPDATE runs SET owner = NULL, epoch = epoch + 1, lease_until = 0
+UPDATE runs SET owner = NULL, epoch = epoch + 1, lease_until = 0,
+                attempt = CASE WHEN attempt > $2 THEN attempt - $2 ELSE 0 END
 FROM {held} AS held
 WHERE number = held_run AND id = held_id AND epoch = held_epoch
   AND status IN ('queued', 'in_progress')
 RETURNING number
 """
-"""Hand over the claims in $1: anybody may claim them at once, and who had them is refused."""
+"""Hand over the claims in $1: anybody may claim them at once, and who had them is refused. $2: so
+many attempts are not counted."""
 
 RELEASE_ALL = """
 UPDATE runs SET owner = NULL, epoch = epoch + 1, lease_until = 0

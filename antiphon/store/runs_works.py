@@ -11,7 +11,7 @@ from antiphon.errors import RemoteError
 from antiphon.store import runs_sql as sql
 from antiphon.store.log import Claim
 from antiphon.store.runs_rows import Beat, Cancelling, ClaimedRun, NewRun, RunState, Step
-from antiphon.store.work import Begin, Fenced, Rows, Work
+from antiphon.store.work import Begin, Fenced, Rows, T, Work
 
 SWEEP_CHUNKS_PER_COMMIT = 256
 
@@ -19,9 +19,7 @@ Seek = tuple[int, int | None, int]
 """The version we understand, the time (None: the database's), 1 if expired leases count."""
 
 
-def together(
-    begin: Begin[ClaimedRun | None], also: Sequence[Begin[object]]
-) -> Work[ClaimedRun | None]:
+def together(begin: Begin[T], also: Sequence[Begin[object]]) -> Work[T]:
     result = yield from begin()
     for work in also:
         yield from work()
@@ -123,8 +121,8 @@ def beat(claims: Sequence[Claim], now: int | None, lease_ms: int) -> Work[Beat]:
     )
 
 
-def release(claims: Sequence[Claim]) -> Work[None]:
-    yield sql.RELEASE, (held(claims),)
+def release(claims: Sequence[Claim], uncounted: int) -> Work[None]:
+    yield sql.RELEASE, (held(claims), uncounted)
 
 
 def release_all() -> Work[int]:

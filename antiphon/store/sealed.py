@@ -103,6 +103,9 @@ class SealedStore:
         await self._content.ready(project, writing=False)
         return [self._content.open(project, part) for items in found for part in pieces(items)]
 
+    async def alive(self, project: str, response_id: str) -> bool:
+        return await self.inner.alive(project, response_id)
+
     async def delete(self, project: str, response_id: str) -> bool:
         return await self.inner.delete(project, response_id)
 

@@ -171,6 +171,12 @@ WHERE r.project = $1 AND r.id = $2 AND r.gone = 0 AND (r.due_at IS NULL OR r.due
 """Where a living response stands, and its own items: all there is to a history of one turn.
 (An outer join instead of the subquery costs SQLite three times as much.)"""
 
+IS_ALIVE = """
+SELECT 1 FROM responses
+WHERE project = $1 AND id = $2 AND gone = 0 AND (due_at IS NULL OR due_at > $3)
+"""
+"""Whether there is such a response."""
+
 LOAD_PAST = """
 SELECT s.place, r.position, r.id, r.input, r.output,
        CASE WHEN r.gone = 0 AND (r.due_at IS NULL OR r.due_at > $2) THEN 0 ELSE 1 END

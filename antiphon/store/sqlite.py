@@ -149,6 +149,9 @@ class SqliteStore:
     async def context(self, project: str, response_id: str) -> Sequence[bytes] | None:
         return self._look(turns.context(project, response_id, self._clock()))
 
+    async def alive(self, project: str, response_id: str) -> bool:
+        return self._look(turns.alive(project, response_id, self._clock()))
+
     async def delete(self, project: str, response_id: str) -> bool:
         """As the port says. Nothing of it is left in the file's live pages when this returns,
         unless a living response descends from it (then its input and output stay)."""

@@ -56,6 +56,12 @@ def load_object(project: str, response_id: str, now: int) -> Work[tuple[bytes, b
     return head, output
 
 
+def alive(project: str, response_id: str, now: int) -> Work[bool]:
+    """Whether the response is there: stored, not deleted, not expired."""
+    found = yield sql.IS_ALIVE, (project, response_id, now)
+    return bool(found)
+
+
 def history(project: str, response_id: str, now: int) -> Work[Sequence[Past] | None]:
     """As ``Responses.history``: one query for a first turn, two for any other."""
     found = yield sql.FIND_TURN, (project, response_id, now)

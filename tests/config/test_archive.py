@@ -132,7 +132,7 @@ def test_a_database_moves_to_postgresql_and_is_the_same(tmp_path: Path, postgres
     asked = ("import", "archive", str(first), "--database", postgres_url)
     assert "would be imported" in run(*asked, "--dry-run").output
     done = run(*asked)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0 and "left as they are" not in done.output, done.output
     assert run("export", str(second), "--database", postgres_url).exit_code == 0
     assert unordered(first) == unordered(second)
     assert asyncio.run(prompts(there, ends)) == before
@@ -152,6 +152,32 @@ def test_a_database_comes_back_from_postgresql(tmp_path: Path, postgres_url: str
     assert run("export", str(second), "--data", str(tmp_path / "here")).exit_code == 0
     assert unordered(first) == unordered(second)
     assert asyncio.run(prompts(config(sqlite(tmp_path / "here")), ends)) == before
+
+
+@pytest.mark.requirement("archive:content")
+def test_parents_come_first_whoever_numbered_them(tmp_path: Path, postgres_url: str) -> None:
+    """Two replicas number their rows from blocks of their own: a child's may be the smaller."""
+    settings = config(StoreSettings(url=postgres_url, data=str(tmp_path)))
+
+    async def two_replicas() -> int:
+        async with running(settings) as one, running(settings) as other:
+            await said(one, "takes the first block")
+            root = await said(other, "root")
+            fork = twig = await said(other, "turn", root)
+            for number in range(4):
+                fork = await said(one, f"fork {number}", root)
+                twig = await said((one, other)[number % 2], f"twig {number}", fork)
+            await chain(one, 2, twig)
+            return 13
+
+    made = asyncio.run(two_replicas())
+    file = tmp_path / "out.jsonl"
+    assert run("export", str(file), "--database", postgres_url).exit_code == 0
+    lines = lines_of(file)[1:-1]
+    ids = [line["id"] for line in lines]
+    assert len(ids) == len(set(ids)) == made
+    for place, line in enumerate(lines):
+        assert line["parent"] is None or line["parent"] in ids[:place]
 
 
 @pytest.mark.requirement("archive:content")
@@ -328,6 +354,26 @@ def test_importing_again_goes_on_where_it_broke_off(tmp_path: Path) -> None:
     assert unordered(again) == unordered(file)
     done = run("import", "archive", str(file), *new)
     assert "0 conversations with 0 items" in done.output
+
+
+@pytest.mark.requirement("retention:zero:store")
+def test_nothing_is_imported_into_a_project_that_stores_nothing(tmp_path: Path) -> None:
+    file, (head, *_) = simple(tmp_path)
+    settings = tmp_path / "antiphon.toml"
+    data = tmp_path / "new"
+    settings.write_text(
+        f'[store]\ndata = "{data}"\n[[projects]]\nname = "ours"\nzero_retention = true\n'
+    )
+    done = run("import", "archive", str(file), "--config", str(settings))
+    assert done.exit_code == 1 and "imported: 0 responses;" in done.output
+    assert "line 2: nothing of the project 'ours' may be stored here" in done.output
+    thread = written(tmp_path / "t.jsonl", [{"id": "t", "object": "thread", "created_at": 1}])
+    asked = ("import", "assistants", str(thread), "--project", "ours", "--config", str(settings))
+    done = run(*asked)
+    assert done.exit_code == 1 and "zero_retention" in done.output
+    again = tmp_path / "again.jsonl"
+    run("export", str(again), "--config", str(settings))
+    assert len(lines_of(again)) == 2 and head["version"] == 1
 
 
 @pytest.mark.requirement("archive:expiry")

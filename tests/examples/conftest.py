@@ -22,6 +22,10 @@ CONFIG = """\
 [server]
 port = 0
 
+[webhooks]
+allow_http = true
+allowed = ["127.0.0.1"]
+
 [[backends]]
 kind = "scripted"
 

@@ -15,7 +15,10 @@ from tests.examples.pages import ROOT, examples
 from tests.examples.programs import SECONDS_MAX, printed_by
 
 SCRIPTS = {
+    "background": "scripted/long-20",
     "chain": "scripted/recall",
+    "compaction": None,
+    "conversation": "scripted/recall",
     "custom_tool": "scripted/custom",
     "hello": "scripted/hello",
     "images_and_files": None,
@@ -24,13 +27,21 @@ SCRIPTS = {
     "stream": "scripted/long-20",
     "structured": "scripted/json",
     "tools": "scripted/tool",
+    "webhooks": "scripted/hello",
+    "websocket": "scripted/recall",
 }
 """Example → the scripted model it is checked with, word for word. None: its own default."""
 
 PRINTED = {
+    "background": r"left after event 5\nno gap, no repetition: True\n"
+    r"ended with response\.completed\nstored: completed\n",
     "chain": r"1: Your name is Ada\.\n2: Your name is Ada\.\n2b: Your name is Ada\.\n"
     r"what turn 2 was made from:\n +user - Hi, my name is Ada\.\n"
     r" +assistant - Your name is Ada\.\n +user - What is my name\?\n",
+    "compaction": r"turn 2 holds: compaction, message\nless to send: True\n",
+    "conversation": r"Your name is Ada\.\n +user - Hi, my name is Ada\.\n"
+    r" +assistant - Your name is Ada\.\n +user - What is my name\?\n"
+    r" +assistant - Your name is Ada\.\nconversation\.deleted\n",
     "custom_tool": r"calculate\('2 \+ 3 \* 4'\) -> 14\nThe tool said: 14\n",
     "hello": r"Hello! How can I help you today\?\nresp_[0-9a-f]{34}: \d+ tokens\n",
     "images_and_files": r"(?s)user: File notes\.txt:\nMeeting on Tuesday.*\nI see 1 image\(s\)\.\n",
@@ -40,10 +51,15 @@ PRINTED = {
     "stream": r"word1 word2 .* word20\n\[completed after 28 events\]\n",
     "structured": r"name: 'example', age: 1\n",
     "tools": r'get_weather\(\{"city":"example"\}\) -> \{.*"sunny".*\}\nThe tool said: .*sunny.*\n',
+    "webhooks": r"queued\nresponse\.completed True\nHello! How can I help you today\?\n",
+    "websocket": r"Your name is Ada\.\nYour name is Ada\.\n",
 }
 
 WITH_DEMO = {
+    "background": r"left after event 5\nno gap, no repetition: True\n"
+    r"ended with response\.(completed|incomplete)\nstored: (completed|incomplete)\n",
     "chain": r"(?s)1: .+2: .*Ada.*2b: .+what turn 2 was made from:\n.*",
+    "conversation": r"(?s).*Ada.*\n +user - Hi, my name is Ada\.\n.*conversation\.deleted\n",
     "hello": r"(?s).*\w+.*\nresp_[0-9a-f]{34}: \d+ tokens\n",
     "input_tokens": r"\d+ tokens \(exact\)\n",
     "retrieve_and_replay": r"(?s)stored: (completed|incomplete) .*the replay is the stream: True\n"
@@ -51,6 +67,8 @@ WITH_DEMO = {
     "stream": r"(?s).*\w+.*\n\[(completed after \d+ events|cut short: max_output_tokens)\]\n",
     "structured": r"name: '.+', age: \d+\n",
     "tools": r"(?s)get_weather\(\{.*\}\) -> \{.*sunny.*",
+    "webhooks": r"(?s)queued\nresponse\.completed True\n.+",
+    "websocket": r"(?s).+Ada.*",
 }
 """What the demo model makes of those that default to it."""
 

@@ -9,7 +9,6 @@ import openai
 import pytest
 
 from tests.matrix.roads import Client, Road, in_every_flavour, refusal
-from tests.matrix.world import World
 
 SEALED = ["reasoning.encrypted_content"]
 HI: Any = [{"role": "user", "content": "Hello there."}]
@@ -108,7 +107,7 @@ def test_a_deleted_conversation_is_gone_on_every_road(
 def test_items_put_in_between_turns_are_told(ask: Road, client: Client) -> None:
     talk = client.conversations.create(metadata={"a": "b"}).id
     ask(client, model="scripted/echo", input="one", conversation=talk)
-    client.conversations.items.create(talk, items=[{"role": "user", "content": "I am Ada."}])
+    client.conversations.items.create(talk, items=[{"role": "user", "content": "My name is Ada."}])
     made = ask(client, model="scripted/recall", input="Who am I?", conversation=talk)
     assert "Ada" in made.output_text
     client.conversations.update(talk, metadata={"c": "d"})
@@ -118,17 +117,24 @@ def test_items_put_in_between_turns_are_told(ask: Road, client: Client) -> None:
 @pytest.mark.requirement("matrix:completions")
 @in_every_flavour
 def test_stored_chat_completions(
-    client: Client, beside: Client, stranger: Client, house: World, request: Any
+    client: Client, beside: Client, stranger: Client, request: Any
 ) -> None:
-    mark = f"{house.store}-{request.node.name}"[:60]
+    mark = request.node.callspec.id
+    named = "" if isinstance(client, openai.AzureOpenAI) else "scripted/"
     chat = client.chat.completions
-    first = chat.create(model="echo", messages=HI, store=True, metadata={"t": mark, "n": "1"})
+    first = chat.create(
+        model=f"{named}echo", messages=HI, store=True, metadata={"t": mark, "n": "1"}
+    )
     chunks = list(
         chat.create(
-            model="hello", messages=HI, store=True, metadata={"t": mark, "n": "2"}, stream=True
+            model=f"{named}hello",
+            messages=HI,
+            store=True,
+            metadata={"t": mark, "n": "2"},
+            stream=True,
         )
     )
-    unstored = chat.create(model="echo", messages=HI, metadata={"t": mark})
+    unstored = chat.create(model=f"{named}echo", messages=HI, metadata={"t": mark})
     listed = list(beside.chat.completions.list(metadata={"t": mark}, limit=1))
     assert [one.id for one in listed] == [first.id, chunks[0].id]
     second = beside.chat.completions.list(metadata={"t": mark, "n": "2"}).data

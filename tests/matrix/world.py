@@ -15,6 +15,7 @@ from tests.store import postgres
 KEY = "sk-matrix-0123456789"
 OTHER_KEY = "sk-matrix-another"
 VERSION = "2025-04-01-preview"
+SECONDS_MAX = 20.0
 SETTINGS = {
     "ANTIPHON__ENCRYPTION__KEY": "6d" * 32,
     "ANTIPHON__WEBHOOKS__ALLOW_HTTP": "true",
@@ -67,6 +68,12 @@ def world(store: str, folder: Path) -> Iterator[World]:
 def client_of(server: Server, flavour: str, key: str) -> Client:
     origin = f"http://{server.host}:{server.port}"
     if flavour == "azure":
-        return AzureOpenAI(azure_endpoint=origin, api_key=key, api_version=VERSION, max_retries=0)
+        return AzureOpenAI(
+            azure_endpoint=origin,
+            api_key=key,
+            api_version=VERSION,
+            max_retries=0,
+            timeout=SECONDS_MAX,
+        )
     path = "/openai/v1" if flavour == "azure-v1" else "/v1"
-    return OpenAI(base_url=f"{origin}{path}", api_key=key, max_retries=0)
+    return OpenAI(base_url=f"{origin}{path}", api_key=key, max_retries=0, timeout=SECONDS_MAX)

@@ -74,7 +74,7 @@ async def test_a_run_that_was_claimed_too_often_fails(house: House) -> None:
     doomed = await house.queue("hello")
     for _ in range(ATTEMPTS_MAX):
         claimed = await house.rows.claim("somebody who dies", 1)
-        await house.rows.release([run.claim for run in claimed])
+        await house.rows.release([run.claim for run in claimed], failed=True)
     fresh = await house.queue("hello")
     await house.work()
     assert await house.status(doomed) == "failed"

@@ -574,3 +574,16 @@ async def test_azures_client_finds_conversations_under_its_paths(road: str) -> N
             assert (await client.request("GET", url)).json()["error"]["code"] == (
                 "conversation_not_found"
             )
+
+
+@pytest.mark.requirement("conversations:exclusive")
+async def test_a_conversation_is_no_previous_response_though_it_is_remembered(
+    client: AsyncOpenAI,
+) -> None:
+    made = await client.conversations.create(items=[USER])
+    await client.responses.create(model="scripted/echo", input="Hi", conversation=made.id)
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.responses.create(
+            model="scripted/echo", input="Hi", previous_response_id=made.id
+        )
+    assert refused.value.code == "previous_response_not_found"

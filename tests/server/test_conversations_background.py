@@ -11,7 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from antiphon.app import App, running
-from antiphon.config import StoreSettings
+from antiphon.config import OPEN_PROJECT, StoreSettings
 from antiphon.observe import ResponseFinished
 from tests.server.test_background import all_of, client_of, config, ended, started
 from tests.server.test_conversations import texts
@@ -82,6 +82,25 @@ async def test_it_ends_although_its_conversation_was_deleted(client: AsyncOpenAI
         await asyncio.sleep(0.05)
     await client.conversations.delete(conversation.id)
     assert (await ended(client, made.id)).status == "completed"
+
+
+@pytest.mark.requirement("background:delete")
+async def test_wherever_a_deletion_is_broken_off_no_conversation_stays_locked() -> None:
+    async with running(config()) as app, client_of(app) as client:
+        conversation = await client.conversations.create()
+        over, turns = False, 0
+        while not over:
+            made = await started(client, "endless", conversation=conversation.id)
+            deleting = asyncio.create_task(app.background.delete(OPEN_PROJECT, made.id))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            over = deleting.done()
+            deleting.cancel()  # as if the process had ended there
+            await asyncio.wait([deleting])
+            if await app.background.rows.load(OPEN_PROJECT, made.id) is not None:
+                await app.runs.delete(OPEN_PROJECT, made.id)
+            turns += 1
+        assert turns > 2
 
 
 @pytest.mark.requirement("idempotency:background")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from antiphon.config_state import EncryptionSettings
 from antiphon.errors import ClientError, RemoteError
 from antiphon.runs import stored
 from antiphon.sealing.keys import KEY_FILE
+from antiphon.store.keys import ProjectContent
 from antiphon.types.codec import decode_create
+from antiphon.types.resources import CreateConversation
 from tests.runs.rig import text_of
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +90,21 @@ def test_purge_on_the_command_line(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "Nobody can undo this" in refused.output
     nothing = run.invoke(main, [*asked, "--yes"])
     assert nothing.exit_code == 1 and "has no key" in nothing.output
+
+
+@pytest.mark.requirement("sealing:rest:purge")
+async def test_a_purge_while_a_conversation_is_answered_keeps_nobody_waiting(
+    tmp_path: Path,
+) -> None:
+    async with running(config(tmp_path)) as app:
+        threads = app.runs.threads
+        made = msgspec.json.decode(await threads.create(PROJECT, CreateConversation()))
+        body = {"model": "scripted/slow-20ms", "input": "Hi", "stream": True}
+        body["conversation"] = made["id"]
+        listener = await app.runs.create(decode_create(msgspec.json.encode(body)), project=PROJECT)
+        assert isinstance(app.content, ProjectContent)
+        await app.content.drop(PROJECT)
+        async with asyncio.timeout(5):
+            with pytest.raises(RemoteError, match="could not be stored"):
+                await listener.finish()
+        assert not app.runs.live

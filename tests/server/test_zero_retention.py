@@ -15,7 +15,7 @@ from antiphon.app import App, running
 from antiphon.config import Config, KeySettings, ScriptedSettings, StoreSettings
 from antiphon.config_state import ProjectSettings
 from tests.server.asgi_client import AsgiClient
-from tests.server.conftest import House
+from tests.server.conftest import House, asking
 from tests.server.socket_client import Told
 from tests.server.websocket_client import Talk, talking, text_of
 
@@ -79,7 +79,8 @@ async def traffic(app: App) -> None:
     assert answer.status == 200 and WORD in answer.body.decode()
     for stream in (False, True):
         await ask(app, "echo", stream=stream)
-        await ask(app, "fail", stream=stream)
+        await ask(app, "error-after", stream=stream)
+        await ask(app, "error", stream=stream)
     keyed = {"idempotency-key": "k1"}
     body = {"model": "scripted/echo", "input": WORD}
     for _ in range(2):
@@ -161,6 +162,23 @@ async def test_a_response_says_that_it_is_not_stored(tmp_path: Path) -> None:
             assert heard[-1]["response"]["store"] is False
 
 
+@pytest.mark.requirement("retention:zero:told")
+@pytest.mark.requirement("retention:zero:store")
+async def test_it_is_so_on_the_hot_road_too(tmp_path: Path, road: str) -> None:
+    headers = {"authorization": "Bearer sk-zero"}
+    async with server(tmp_path) as app, asking(app, road, headers=headers) as caller:
+        for stream in (False, True):
+            body = {"model": "scripted/echo", "input": WORD, "store": True, "stream": stream}
+            answer = await caller.request("POST", PATH, body=body)
+            assert answer.status == 200 and b'"store":false' in answer.body
+            assert answer.headers["x-antiphon-downgrades"] == "store"
+            if not stream:
+                after = {**body, "previous_response_id": answer.json()["id"]}
+                refused = await caller.request("POST", PATH, body=after)
+                assert refused.json()["error"]["code"] == "previous_response_not_found"
+        assert WORD.encode() not in in_all_files(tmp_path)
+
+
 @pytest.mark.requirement("retention:zero:refused")
 async def test_what_needs_a_store_is_refused_by_name(tmp_path: Path) -> None:
     params = [
@@ -202,7 +220,7 @@ async def test_a_refusal_frees_its_idempotency_key(tmp_path: Path) -> None:
 async def test_other_projects_store_as_ever(tmp_path: Path) -> None:
     async with server(tmp_path) as app, sdk(app, "sk-other") as openai:
         first = await openai.responses.create(model="scripted/recall", input="My name is Ada.")
-        assert first.store is True
+        assert first.to_dict()["store"] is True
         second = await openai.responses.create(
             model="scripted/recall", input="Who am I?", previous_response_id=first.id
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from nats.aio.client import Client
 
 from antiphon.bus.nats import NatsBus
 from antiphon.errors import RemoteError
+from antiphon.sealing.aes import Sealer
+from antiphon.store.keys import ProjectContent
 from antiphon.store.log import Chunk, Claim
-from antiphon.store.log_nats import NatsLog
+from antiphon.store.log_nats import PART_BYTES_MAX, NatsLog
+from antiphon.store.sqlite import SqliteStore
 from antiphon.store.work import Fenced
 from tests.bus.rigs import NatsServer
 from tests.suites.run_log import *  # noqa: F403 - the tests
@@ -256,3 +260,33 @@ async def test_a_long_log_is_read_in_few_batches_from_anywhere(rig: NatsLogRig) 
         after = page[-1].next - 1
     assert pages == chunks
     assert len(await rig.other.read("ours", "r2")) == 7
+
+
+@pytest.mark.requirement("durable-runs:log:nats")
+async def test_an_encrypted_chunk_that_went_in_two_attempts_opens(
+    rig: NatsLogRig, tmp_path: Path
+) -> None:
+    left = -1  # so many times the connection is had before it is away for a moment
+
+    def client() -> Client:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise RemoteError("NATS is not connected", status=503, retryable=True)
+        return rig.buses[0].client
+
+    store = SqliteStore(tmp_path / "antiphon.db")
+    await store.open()
+    keys = ProjectContent(
+        store, Sealer(lambda: (b"k" * 32,)), clock=lambda: 0, random=os.urandom
+    )
+    log = NatsLog(client, keys, log_ms=LOG_MS)
+    claim = await rig.claimed("r1")
+    assert await log.begin(claim) == 0
+    large = Chunk(0, 1, os.urandom(3 * PART_BYTES_MAX))
+    left = 3  # how large a part may be, the first part, and not the second
+    failed = await log.append([(claim, large)])
+    assert isinstance(failed["r1"], RemoteError)
+    assert await log.append([(claim, large)]) == {}
+    assert await log.read("ours", "r1") == [large]
+    await store.close()

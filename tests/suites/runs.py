@@ -271,6 +271,22 @@ async def test_a_run_that_is_handed_over_goes_on_at_once(rig: RunsRig) -> None:
     await rig.runs.release([])
 
 
+@pytest.mark.requirement("durable-runs:lease:drain")
+async def test_handing_over_is_no_attempt_but_giving_up_is(rig: RunsRig) -> None:
+    claim = await begun(rig, "r1")
+    for failed, attempt in [(False, 1), (False, 1), (True, 2), (False, 2), (True, 3)]:
+        await rig.runs.release([claim], failed=failed)
+        (run,) = await rig.runs.claim("you", 5)
+        claim = run.claim
+        assert run.attempt == attempt
+    await rig.runs.enqueue(new("r2"))
+    cancelled = await rig.runs.cancel("ours", "r2", "me")
+    assert cancelled is not None and cancelled.claimed is not None
+    await rig.runs.release([cancelled.claimed.claim])
+    (run,) = await rig.runs.claim("you", 5)
+    assert run.attempt == 1
+
+
 @pytest.mark.requirement("durable-runs:lease:restart")
 async def test_after_a_restart_of_the_only_process_all_it_had_goes_on_at_once(
     rig: RunsRig,

@@ -11,7 +11,7 @@ from tests.runs.rig import Rig
 
 PARAMETERS = {
     "type": "object",
-    "properties": {"city": {"type": "string", "example": "Oslo"}},
+    "properties": {"city": {"type": "string", "enum": ["Oslo"]}},
     "required": ["city"],
 }
 OURS: dict[str, Any] = {"type": "function", "name": "get_weather", "parameters": PARAMETERS}

@@ -48,6 +48,7 @@ class House:
         seconds_max: float = 5.0,
         post: Any = None,
         bus: LocalBus | None = None,
+        look_seconds: float = 1.0,
     ) -> None:
         self.now = START
         self.told: list[WebhookTried] = []
@@ -66,7 +67,12 @@ class House:
             allow_http=True,
         )
         self.deliveries = Deliveries(
-            self.webhooks, self.stored, self.bus, observe=self.see, random=lambda: 0.5
+            self.webhooks,
+            self.stored,
+            self.bus,
+            observe=self.see,
+            random=lambda: 0.5,
+            look_seconds=look_seconds,
         )
 
     def see(self, observation: Any) -> None:
@@ -300,10 +306,8 @@ async def test_another_process_takes_over_what_one_that_died_had_taken(
     await alive.close()
 
 
-@pytest.mark.requirement("webhooks:delivery:cheap")
-async def test_projects_without_endpoints_write_nothing(house: House, receiver: Receiver) -> None:
-    await house.webhooks.look()
-    row = StoredResponse(
+def ended_row() -> StoredResponse:
+    return StoredResponse(
         id="resp_1",
         project="ours",
         parent=None,
@@ -314,10 +318,36 @@ async def test_projects_without_endpoints_write_nothing(house: House, receiver: 
         input=b"",
         output=b"",
     )
+
+
+@pytest.mark.requirement("webhooks:delivery:cheap")
+async def test_projects_without_endpoints_write_nothing(house: House, receiver: Receiver) -> None:
+    await house.webhooks.look()
+    row = ended_row()
     assert house.webhooks.ending("ours")(row) == ()
     house.webhooks.heard_of(b"ours")
     assert len(house.webhooks.ending("ours")(row)) == 1
     assert house.webhooks.ending("theirs")(row) == ()
+
+
+@pytest.mark.requirement("webhooks:delivery:cheap")
+async def test_who_always_has_something_to_deliver_hears_of_new_endpoints_too(
+    store: Store,
+) -> None:
+    busy = House(store, look_seconds=0.1)
+    elsewhere = House(store)  # on another bus: its news never arrive
+    await busy.deliveries.open()
+    await elsewhere.endpoint("http://127.0.0.1:9/hooks")
+
+    def told() -> bool:
+        return bool(busy.webhooks.ending("ours")(ended_row()))
+
+    async with asyncio.timeout(5):
+        while not told():
+            busy.webhooks.wake()
+            await asyncio.sleep(0.01)
+    await busy.close()
+    await elsewhere.close()
 
 
 @pytest.mark.requirement("webhooks:delivery:key-lost")
