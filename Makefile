@@ -63,7 +63,7 @@ bench-stages: $(RUN_STAMP) bench-tools ## CPU time by stage, from a profiler
 bench-check: $(RUN_STAMP) ## instructions a request takes, beside its budget (valgrind, a minute)
 	$(BIN)/python -m bench.check $(ARGS)
 
-chaos: $(DEV_STAMP) ## kill, freeze and restart everything under load; writes its table (7 minutes)
+chaos: $(DEV_STAMP) ## kill, freeze and restart everything under load, weigh it; writes its tables (12 minutes)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 train: $(RUN_STAMP) ## make the demo model again (numpy and torch go to .venv-train)

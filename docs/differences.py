@@ -86,6 +86,12 @@ DIFFERENT = [
         "raw reasoning is in the item already, and comes back with it",
     ),
     (
+        "Compaction",
+        "a form of its own",
+        "a summary, written by the model of the request, sealed",
+        "any chat model may be behind this",
+    ),
+    (
         "`stream=true` on retrieve",
         "background responses, for some minutes",
         "every stored response, as long as it is kept",

@@ -186,6 +186,7 @@ class Background:
         response = decoded(state.head)
         if not state.over:
             response.status = cast(ResponseStatus, state.status)
+            response.usage = None  # not all of it (``Steps.note``)
         return head_and_output(response)
 
     async def history(self, project: str, response_id: str) -> Sequence[Past] | None:
@@ -208,9 +209,7 @@ class Background:
             return False
         also: list[Begin[object]] = []
         if state.conversation is not None:  # its lock would wait for this run for ever
-            also.append(
-                partial(conversations.release, project, state.conversation, response_id)
-            )
+            also.append(partial(conversations.release, project, state.conversation, response_id))
         if not await self.rows.delete(project, response_id, also=also):
             return False
         self._bus.publish(f"cancel.{response_id}", b"deleted")

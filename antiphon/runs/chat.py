@@ -110,9 +110,10 @@ async def create(
         if unkept:
             asked.downgrades.append("store")
         context, view = await _resolved(runs, asked, project, flavour)
-    except BaseException:
-        if claim is not None:
-            claim.give_up()
+    except BaseException as failure:
+        gone = None if claim is None else claim.give_up()
+        if gone is not None and isinstance(failure, ClientError | RemoteError):
+            await gone  # who is refused may come again at once
         raise
     if claim is not None:
         context.also = [*context.also, partial(answering, claim, view, chat)]

@@ -33,7 +33,7 @@ from antiphon.runs.refusals import check_any, check_count, check_items
 from antiphon.runs.said import Said
 from antiphon.runs.sealed import Keeper
 from antiphon.runs.steps import Steps
-from antiphon.runs.wishes import Wishes, served, wants_sealed, wishes_of
+from antiphon.runs.wishes import Wishes, wants_sealed, wishes_of
 from antiphon.store.base import Store, StoredResponse
 from antiphon.store.conversations import Conversations
 from antiphon.store.work import Begin
@@ -155,15 +155,15 @@ async def resolve(
     functions: Mapping[str, ServerTool] = {},
 ) -> Context:
     """Check the request and gather its context. Raises ``ClientError``. ``warm``: no model will be
-    asked now, so there need not be anything to say to it. ``holding``: enters its conversation,
-    locked until the context is ended or abandoned; not if ``counting``. ``begun``: once more.
-    ``functions``: those the server answers, if a tool of the request has their name."""
+    asked now, so nothing has to be said. ``holding``: enters its conversation, locked until the
+    context is ended or abandoned; not if ``counting``. ``begun``: again. ``functions``: ours."""
     able, wishes = wishes_of(asked, backend, settings, warm, functions)
     response_id = ids.mint("resp") if begun is None else begun.response_id
     item_ids = ItemIds(response_id, 0 if begun is None else begun.last_id)
     before = held = None
     if asked.conversation is not None:
-        before, held = await _conversation(asked, project, response_id, holding, counting)
+        entering = (holding, counting, begun is not None)
+        before, held = await _conversation(asked, project, response_id, *entering)
     try:
         if before is None and type(asked.input) is str and asked.previous_response_id is None:
             found = _words(asked, asked.input, item_ids, memory)
@@ -195,6 +195,7 @@ async def resolve(
         downgrades=[*wishes.downgrades, *found.downgrades],
         said=found.said,
         past=found.past,
+        served=wishes.served,
     )
     if fitted is not None:
         context.turn, context.compaction = fitted.turn, fitted.plan
@@ -202,16 +203,25 @@ async def resolve(
     if held is not None:
         context.held, context.also = held, (held.ending,)
         context.abandoned = (held.give_up if begun is None else held.leave,)
-    if found.removed:
-        context.response.input_transformations = list(found.removed)
-    if asked.include is not None and wants_sealed(asked):
-        context.seal = sealing(fitting.keeper(project), turn.model)
+    if found.removed or asked.include is not None:
+        _about_reasoning(context, asked, found.removed, fitting.keeper(project), settings)
+    return context
+
+
+def _about_reasoning(
+    context: Context,
+    asked: CreateResponse,
+    removed: Sequence[Removed],
+    keeper: Keeper,
+    settings: RunSettings,
+) -> None:
+    if removed:
+        context.response.input_transformations = list(removed)
+    if wants_sealed(asked):
+        context.seal = sealing(keeper, context.turn.model)
         context.hides = settings.raw_reasoning == "none"
         if context.hides:
-            context.unseal = unsealing(fitting.keeper(project), turn.model)
-    if functions and not wishes.plain:
-        context.served = served(wishes.tools, functions)
-    return context
+            context.unseal = unsealing(keeper, context.turn.model)
 
 
 class _Fitted(Struct):
@@ -255,6 +265,7 @@ async def _conversation(
     response_id: str,
     holding: Holding | None,
     counting: bool,
+    again: bool,
 ) -> tuple[tuple[Said, dict[Any, Any]], Held | None]:
     """What was said in the request's conversation and what the backend remembers of it; and the
     conversation itself, ours until the response ends, unless it is only counted."""
@@ -264,7 +275,7 @@ async def _conversation(
     if counting:
         _, said, memo = await holding.look(project, id)
         return (said, memo), None
-    held, said, memo = await holding.enter(project, id, response_id)
+    held, said, memo = await holding.enter(project, id, response_id, again=again)
     return (said, memo), held
 
 

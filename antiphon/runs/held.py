@@ -29,7 +29,7 @@ from antiphon.store.conversations import (
     Reading,
     StoredItem,
 )
-from antiphon.store.work import Begin
+from antiphon.store.work import Begin, Work
 
 if TYPE_CHECKING:
     from antiphon.runs.context import Context
@@ -110,6 +110,11 @@ def _items(array: bytes) -> list[StoredItem]:
     ]
 
 
+def _not_ours() -> Work[None]:
+    """To be released by the end of a queued response only: not by whoever fails to begin it."""
+    yield from ()
+
+
 class Holding:
     """Enters conversations on behalf of the responses of one process."""
 
@@ -119,17 +124,21 @@ class Holding:
         self._memory = memory
 
     async def enter(
-        self, project: str, conversation_id: str, response_id: str
+        self, project: str, conversation_id: str, response_id: str, *, again: bool = False
     ) -> tuple[Held, Said, dict[Any, Any]]:
-        """Lock it and know what was said. Raises ``ClientError``: 404 ``conversation_not_found``,
-        409 ``conversation_locked``."""
+        """Lock it and know what was said. ``again``: for a response that was queued with the lock
+        (``Held.lasting``). Raises ``ClientError``: 404 ``conversation_not_found``, 409
+        ``conversation_locked``."""
         known = self._memory.mark(project, conversation_id)
         now, until = self._leases.term()
         lease = Lease(
             partial(store_of.renew, project, conversation_id, response_id),
-            partial(store_of.release, project, conversation_id, response_id),
+            _not_ours
+            if again
+            else partial(store_of.release, project, conversation_id, response_id),
         )
-        work = partial(store_of.enter, project, conversation_id, response_id, until, now, known)
+        taking = (project, conversation_id, response_id, until, now, known, again)
+        work = partial(store_of.enter, *taking)
         await self.kept.ready(project)
         reading = await self._leases.take(lease, work)
         if reading == "missing":

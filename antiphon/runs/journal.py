@@ -153,7 +153,15 @@ class Journal:
         await asyncio.sleep(GATHER_SECONDS)
         due, self._due = self._due, {}
         self._wanted.clear()
-        chunks = {id: chunk for id, record in due.items() if (chunk := record.chunk())}
+        chunks: dict[str, Chunk] = {}
+        for id, record in due.items():
+            try:
+                chunk = record.chunk()
+            except Exception as error:  # what cannot be written down is nobody else's affair
+                self._settle(record, error)
+            else:
+                if chunk is not None:
+                    chunks[id] = chunk
         appends = [(due[id].claim, chunk) for id, chunk in chunks.items()]
         failures: Mapping[str, Exception]
         try:
@@ -161,7 +169,10 @@ class Journal:
         except Exception as error:  # none of them may hang for ever
             failures = dict.fromkeys(chunks, error)
         for id in chunks:
-            self._settle(due[id], failures.get(id))
+            try:
+                self._settle(due[id], failures.get(id))
+            except Exception as error:  # nor is what one of them does next
+                self._settle(due[id], error)
 
     def _settle(self, record: Record, error: Exception | None) -> None:
         claim = record.claim

@@ -299,7 +299,8 @@ class Maker:
     async def _set_going(self, run: ClaimedRun, held: _Held) -> None:
         begins = run.status != "queued"
         number = await self._log.begin(run.claim) if begins else 0
-        events = await self._logged(run.claim) if number else []
+        unreadable = run.attempt > 2 * ATTEMPTS_MAX  # ending it failed as often
+        events = await self._logged(run.claim) if number and not unreadable else []
         context, failure = await self._context(run, events)
         if held.lost:
             context.abandon()
@@ -311,7 +312,9 @@ class Maker:
         held.live = live = Unattended(
             self._runs, context, held.record, rows=self._rows, lost=lambda: self._lose(held)
         )
-        if begins:
+        if number and unreadable and failure is not None:
+            live.fail_unread(number, failure)
+        elif begins:
             live.go_on(events, failure=failure, cancelled=held.cancel_asked)
         else:
             live.never_begin()

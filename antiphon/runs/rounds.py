@@ -45,23 +45,20 @@ class CallTools(Struct, frozen=True):
     calls: tuple[FunctionCall, ...]
 
 
-class Rounds:
-    """The rounds of one response.
+class Rounds(Struct, eq=False):
+    """The rounds of one response: a struct, because every response has one and few have rounds.
 
-    ``served``: names of the functions the server answers. ``calls_max``: how many calls may be
-    made in all (None: any number), ``rounds_max``: in how many turns the model may call. ``shown``:
-    how many items of the output the next model call's context has already, or never gets.
+    ``served``: names of the functions the server answers. Then how many calls may be made in all
+    (None: any number), and in how many turns the model may call. ``shown``: how many items of the
+    output the next model call's context has already, or never gets.
     """
 
-    __slots__ = ("_calls_left", "_known", "_left", "_waiting", "served", "shown")
-
-    def __init__(self, served: Collection[str], calls_max: int | None, rounds_max: int) -> None:
-        self.served = served
-        self.shown = 0
-        self._left = rounds_max
-        self._calls_left = calls_max
-        self._waiting: list[FunctionCall] = []
-        self._known: dict[str, str] = {}
+    served: Collection[str]
+    _calls_left: int | None
+    _left: int
+    shown: int = 0
+    _waiting: list[FunctionCall] = []
+    _known: dict[str, str] = {}
 
     @property
     def waiting(self) -> bool:

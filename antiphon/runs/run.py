@@ -32,6 +32,7 @@ from antiphon.runs.context import Context
 from antiphon.runs.demands import Demands
 from antiphon.runs.rounds import CallTools, Rounds, behind
 from antiphon.runs.truncation import shortened
+from antiphon.runs.usage import NONE, added
 from antiphon.runs.warden import Warden
 from antiphon.sealing.base import Unsealable
 from antiphon.stream.compose import Composer
@@ -52,8 +53,6 @@ from antiphon.types.items import (
 )
 from antiphon.types.response import (
     IncompleteDetails,
-    InputTokensDetails,
-    OutputTokensDetails,
     Response,
     ResponseError,
     ResponseStatus,
@@ -78,7 +77,8 @@ class Run:
     ``rounds`` the turns in which the model calls what the server answers.
 
     Unless the turn is ``live`` nobody reads the events: they are counted, but not handed out,
-    and every method that returns events returns none.
+    and every method that returns events returns none. (Where the server makes calls in the
+    background its log does, so that who takes over knows of them.)
     """
 
     __slots__ = (
@@ -101,7 +101,8 @@ class Run:
         response = context.response
         self.context = context
         self.cuts = Cuts() if turn.live and response.store else None
-        self._gate = Gate(response, read=turn.live, cuts=self.cuts)
+        logs_calls = context.steps is not None and bool(context.served)
+        self._gate = Gate(response, read=turn.live or logs_calls, cuts=self.cuts)
         ids: ItemIds = context.ids
         self._composer = Composer(
             self._gate,
@@ -120,7 +121,7 @@ class Run:
         if context.compaction is not None:
             self._compact_first()
         self._spent: Spent | None = None
-        self._usage: Usage | None = None
+        self._usage = response.usage
 
     @property
     def response(self) -> Response:
@@ -130,6 +131,11 @@ class Run:
     @property
     def over(self) -> bool:
         return self.step is None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Of the model calls that are over."""
+        return self._usage
 
     @property
     def events(self) -> int:
@@ -171,13 +177,18 @@ class Run:
             self._resume_round(ended)
         return gate.take()
 
+    def skip(self, number: int) -> None:
+        """In place of ``resume``: what the log holds is not known, only that it has so many
+        events."""
+        self.begin()
+        self._gate.number = number
+
     def _resume_round(self, ended: bool) -> None:
         """Go on in the round that was under way. ``ended``: its answer is there."""
         rounds, output = self._rounds, self.response.output
         before = rounds.relive(output)
         if before:
             self.context = behind(self.context, before)
-            self.step = CallModel(self.context.turn)
             self._warden = Warden(self.context.demands)
         last = output[rounds.shown :]
         if rounds.asked(output):
@@ -189,6 +200,8 @@ class Run:
             self._complete()
         else:
             rounds.shown = len(output)  # what was cut is no part of the context
+            if before:
+                self._ask()
 
     def _turn_ended(self, output: Sequence[OutputItem]) -> bool:
         last = output[-1] if output else None
@@ -296,16 +309,20 @@ class Run:
     def _next_round(self) -> None:
         """Every call of the server's is answered: the model goes on, unless the caller is next."""
         output = self.response.output
-        left = self._budget_left()
         if self._rounds.leaves_open(output):
             return self._complete()
-        if left is not None and left < 1:
-            return self._end("incomplete", cut=_cut("max_output_tokens"))
         self.context = behind(self.context, output[self._rounds.shown :])
         self._rounds.shown = len(output)
         self._attempt = 1
         self._composer.phase = UNSET
         self._warden = Warden(self.context.demands)
+        self._ask()
+
+    def _ask(self) -> None:
+        """The next model call, with what is left of the budget."""
+        left = self._budget_left()
+        if left is not None and left < 1:
+            return self._end("incomplete", cut=_cut("max_output_tokens"))
         self.step = CallModel(msgspec.structs.replace(self.context.turn, max_output_tokens=left))
 
     # -- compaction: a model call of its own before the first one ------------------------------
@@ -418,7 +435,7 @@ class Run:
 
     def leave_empty(self) -> None:
         """End as completed without a model call (a warm-up)."""
-        self._usage = Usage(0, 0, 0, InputTokensDetails(0), OutputTokensDetails(0))
+        self._usage = NONE
         self._complete()
 
     def cancel(self) -> list[Event]:
@@ -464,23 +481,8 @@ class Run:
 
     def _add_usage(self) -> None:
         spent, self._spent = self._spent, None
-        if spent is None:
-            return
-        read, written = spent.input_tokens, spent.output_tokens
-        cached, thought = spent.cached_tokens, spent.reasoning_tokens
-        before = self._usage
-        if before is not None:
-            read += before.input_tokens
-            written += before.output_tokens
-            cached += before.input_tokens_details.cached_tokens
-            thought += before.output_tokens_details.reasoning_tokens
-        self._usage = Usage(
-            read,
-            written,
-            read + written,
-            InputTokensDetails(cached),
-            OutputTokensDetails(thought),
-        )
+        if spent is not None:
+            self._usage = added(self._usage, spent)
 
 
 def _cut(reason: Literal["max_output_tokens", "content_filter"]) -> IncompleteDetails:

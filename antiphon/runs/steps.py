@@ -31,9 +31,24 @@ class Interrupted(Exception):
 class Steps:
     """The steps of one claimed run."""
 
+    _notes: set[asyncio.Task[None]] = set()
+
     def __init__(self, rows: StoredRuns, claim: Claim) -> None:
         self._rows = rows
         self._claim = claim
+
+    def note(self, head: bytes) -> None:
+        """Keep the response as it is between its steps, for what its log does not tell (usage).
+        Nobody waits for that, and it is not tried again: it is good to have."""
+        task = asyncio.create_task(self._note(head))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _note(self, head: bytes) -> None:
+        try:
+            await self._rows.show([(self._claim, head)])
+        except RemoteError:
+            pass
 
     async def step(self, key: str, policy: Policy, call: Callable[[], Awaitable[bytes]]) -> bytes:
         """The result of ``call``, which is made once if everybody lives. ``key`` names it within

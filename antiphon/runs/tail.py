@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from copy import copy
 
 import msgspec
@@ -34,19 +34,33 @@ from antiphon.types.response import Response
 UNTAKEN_GROUPS_MAX = 16
 """Handed to one reader; beyond, it reads the log."""
 
+_NOBODY: frozenset[_Tail] = frozenset()
 _OPENING = 2
 """So many events are there before the log is."""
 
 _response = msgspec.json.Decoder(Response).decode
 
 
+class _Run:
+    """What the readers of one response share. ``looked_at`` (seconds): when one of them last began
+    to look and found the log to end before the event ``looked_to``."""
+
+    __slots__ = ("looked_at", "looked_to", "readers")
+
+    def __init__(self) -> None:
+        self.readers: set[_Tail] = set()
+        self.looked_at = 0.0
+        self.looked_to = 0
+
+
 class _Tail:
     """One reader. ``at``: the number of the event it wants next; ``expected``: of the one it has
     not been handed yet."""
 
-    __slots__ = ("_groups", "_look", "_wake", "at", "expected", "over")
+    __slots__ = ("_groups", "_look", "_run", "_wake", "at", "expected", "over")
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, run: _Run, at: int) -> None:
+        self._run = run
         self.at = self.expected = at
         self.over = False
         self._look = True
@@ -95,10 +109,16 @@ class _Tail:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
-            self._look = True
+            self._look = not self._seen_by_another()
         self._wake.clear()
         look, self._look = self._look, False
         return look
+
+    def _seen_by_another(self) -> bool:
+        """Whether a reader of the same response has just looked and found nothing for this one:
+        a thousand readers of a silent response would else ask a thousand times a second."""
+        since = asyncio.get_running_loop().time() - self._run.looked_at
+        return since < LOOK_SECONDS / 2 and self._run.looked_to <= self.at
 
 
 class Tails:
@@ -109,37 +129,45 @@ class Tails:
         self._log = log
         self._store = store
         self._bus = bus
-        self._open: dict[tuple[str, str], set[_Tail]] = {}
+        self._open: dict[tuple[str, str], _Run] = {}
 
     def feed(self, project: str, id: str, first: int, events: Sequence[Event]) -> None:
         """These events of a response made here are in its log."""
-        for tail in self._open.get((project, id), ()):
+        for tail in self._readers(project, id):
             tail.feed(first, events)
 
     def end(self, project: str, id: str, first: int, events: Sequence[Event]) -> None:
         """That response is stored; ``events``: what ends it, numbered from ``first``."""
-        for tail in self._open.get((project, id), ()):
+        for tail in self._readers(project, id):
             tail.feed(first, events, last=True)
 
+    def _readers(self, project: str, id: str) -> Set[_Tail]:
+        run = self._open.get((project, id))
+        return run.readers if run is not None else _NOBODY
+
     async def follow(
-        self, project: str, id: str, *, starting_after: int = -1
+        self, project: str, id: str, *, starting_after: int = -1, patient: bool = False
     ) -> AsyncIterator[Sequence[Event]]:
         """The events numbered above ``starting_after``, in groups that belong in one write, until
         the response has ended. Ends early if it is deleted. A database that goes away is waited
-        for, once something was told; before, ``RemoteError`` is raised."""
-        tail = _Tail(starting_after + 1)
-        readers = self._open.setdefault((project, id), set())
-        readers.add(tail)
+        for, once something was told; before, ``RemoteError`` is raised, unless ``patient``: whoever
+        has just created it would take that for a refusal and create it again."""
+        run = self._open.setdefault((project, id), _Run())
+        tail = _Tail(run, starting_after + 1)
+        run.readers.add(tail)
         subscription = self._bus.subscribe(f"run.{id}", tail.heard)
         try:
-            look, told = True, False
+            look, told = True, patient
             while not tail.over:
                 if look:
+                    looked_at = asyncio.get_running_loop().time()
                     try:
                         async for group in self._read(project, id, tail):
                             if group:
                                 told = True
                                 yield group
+                        if tail.at >= run.looked_to:
+                            run.looked_at, run.looked_to = looked_at, tail.at
                     except RemoteError:
                         if not told:
                             raise
@@ -150,8 +178,8 @@ class Tails:
                     look = await tail.must_look()
         finally:
             subscription.end()
-            readers.discard(tail)
-            if not readers:
+            run.readers.discard(tail)
+            if not run.readers:
                 self._open.pop((project, id), None)
 
     async def _read(self, project: str, id: str, tail: _Tail) -> AsyncIterator[Sequence[Event]]:

@@ -14,6 +14,8 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from antiphon.errors import ContextOverflow, RemoteError
 from antiphon.observe import Broke
 from antiphon.runs.context import Context
@@ -22,6 +24,7 @@ from antiphon.runs.live import Live
 from antiphon.store.base import StoredResponse
 from antiphon.store.runs import StoredRuns
 from antiphon.store.work import Fenced
+from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall
 from antiphon.types.response import ResponseError
@@ -36,7 +39,7 @@ _REFUSALS_MAX = 5
 class Unattended(Live):
     """``lost`` is called once if the response is dropped: it is somebody else's now."""
 
-    __slots__ = ("_lost", "_record", "_refused", "_rows")
+    __slots__ = ("_lost", "_record", "_refused", "_rows", "_told")
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Unattended(Live):
         self._rows = rows
         self._lost = lost
         self._refused = 0
+        self._told = False
         self.begun = True
         record.live = self
 
@@ -75,6 +79,11 @@ class Unattended(Live):
         else:
             self._runs.adopt(self)
             self._perform()
+
+    def fail_unread(self, number: int, failure: RemoteError) -> None:
+        """Nobody can go on with its log, which has so many events: it fails without them."""
+        self._run.skip(number)
+        self._fail(failure)
 
     def never_begin(self) -> None:
         """It was cancelled while it was queued: it ends without an event."""
@@ -108,7 +117,13 @@ class Unattended(Live):
     def _call_tools(self, calls: Sequence[FunctionCall]) -> None:
         # Who takes over must find the calls in the log, else the model is asked again and they are
         # made a second time.
-        self._record.when_logged(partial(super()._call_tools, calls))
+        self._record.when_logged(partial(self._call_logged, calls))
+
+    def _call_logged(self, calls: Sequence[FunctionCall]) -> None:
+        if self._context.steps is not None:
+            so_far = msgspec.structs.replace(self.response, output=[], usage=self._run.usage)
+            self._context.steps.note(encode(so_far))
+        super()._call_tools(calls)
 
     def broke(self, error: Exception) -> None:
         if isinstance(error, Fenced):
@@ -149,7 +164,8 @@ class Unattended(Live):
 
     def _try_again(self, error: Exception) -> None:
         """A store that is busy or gone comes back; what it refuses is tried again as a failure."""
-        if not self._refused:
+        if not self._told:  # and not for each attempt
+            self._told = True
             self._runs.observe(Broke("store", error, self.response.id))
         if not (isinstance(error, RemoteError) and error.retryable):
             self._refused += 1

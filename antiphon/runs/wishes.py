@@ -31,7 +31,8 @@ class Wishes(Struct, frozen=True):
     has of them. ``demands`` hold for a backend that is able to do what it said; ``demands_on``
     says what they are if a call taught otherwise. ``downgrades``: parameters that were accepted
     but are not fully honoured. ``all_turns``: all earlier reasoning is shown to the model.
-    ``plain``: nothing was asked for (``is_plain``)."""
+    ``served``: by name, the tools whose calls the server answers. ``plain``: nothing was asked for
+    (``is_plain``)."""
 
     demands: Demands
     demands_on: Callable[[Capabilities], Demands]
@@ -43,6 +44,7 @@ class Wishes(Struct, frozen=True):
     logprobs: bool = False
     downgrades: list[str] = []
     all_turns: bool = False
+    served: Mapping[str, ServerTool] = {}
     plain: bool = False
 
 
@@ -87,6 +89,7 @@ def wishes_of(
         logprobs=_wants_logprobs(asked),
         downgrades=downgrades(asked, able),
         all_turns=wants_all_turns(asked, able),
+        served=served(tools, functions) if functions else {},
     )
 
 

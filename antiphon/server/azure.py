@@ -44,7 +44,9 @@ _PREFIX = "/openai"
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview|-alpha|-beta)?")
 _UNDATED = frozenset({"v1", "preview", "latest"})
 _CHAT = "/v1/chat/completions"
-_WITH_MODEL = frozenset({"/v1/responses", "/v1/responses/input_tokens", _CHAT})
+_WITH_MODEL = frozenset(
+    {"/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens", _CHAT}
+)
 _GATEWAY_STATUS = frozenset({401, 404})
 
 

@@ -127,10 +127,9 @@ class Commits:
             self._file.checkpoint(self._checkpointed)
         else:
             self._next()
-        rows = sum(
-            row is not None and outcome is None
-            for (row, _, _), outcome in zip(batch, outcomes, strict=True)
-        )
+        rows = 0
+        for (row, _, _), outcome in zip(batch, outcomes, strict=True):
+            rows += row is not None and outcome is None
         try:
             if rows:
                 self._observe(StoreCommitted(rows, perf_counter() - self._started))

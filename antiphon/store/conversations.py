@@ -31,6 +31,7 @@ from antiphon.store.conversations_sql import (
     FIND_ITEM,
     FIND_ITEM_ANYWHERE,
     FIND_LOCK,
+    KEEP_LOCK,
     LOAD_CONVERSATION,
     LOAD_ITEMS,
     LOAD_PAGE_DOWN,
@@ -143,14 +144,25 @@ def items_since(project: str, id: str, known: Mark | None) -> Work[Reading | Non
 
 
 def enter(
-    project: str, id: str, holder: str, held_until: int, now: int, known: Mark | None
+    project: str,
+    id: str,
+    holder: str,
+    held_until: int,
+    now: int,
+    known: Mark | None,
+    again: bool = False,
 ) -> Work[Reading | Refusal]:
-    """Take the lock and read. The same holder may enter again; an expired lock is taken over."""
+    """Take the lock and read; an expired lock is taken over. ``again``: the holder has had it ever
+    since it entered first, or its response is gone and never gets it back."""
     rows = yield TOUCH_CONVERSATION, (project, id)
     if not rows:
         return "missing"
     mark = _conversation(id, rows[0]).mark
-    if not (yield TAKE_LOCK, (project, id, holder, held_until, now)):
+    if again:
+        taken = yield KEEP_LOCK, (project, id, holder)
+    else:
+        taken = yield TAKE_LOCK, (project, id, holder, held_until, now)
+    if not taken:
         return "locked"
     return (yield from _unknown(project, id, mark, known))
 

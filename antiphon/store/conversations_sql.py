@@ -87,6 +87,13 @@ RETURNING holder
 """For holder $3 until $4; $5 is now. No row comes back if another one has it. Who has it already
 keeps it, and for no shorter time than before."""
 
+KEEP_LOCK = """
+UPDATE conversation_locks SET held_until = held_until
+WHERE project = $1 AND conversation = $2 AND holder = $3
+RETURNING holder
+"""
+"""No row comes back if holder $3 has it no more."""
+
 FIND_LOCK = """
 SELECT holder, held_until FROM conversation_locks WHERE project = $1 AND conversation = $2
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from antiphon.errors import LocalProtocolError
+from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.store import runs_sql as sql
 from antiphon.store.base import Database
 from antiphon.store.content import PLAIN, Content
@@ -38,14 +38,19 @@ class TableLog:
 
     async def append(self, appends: Sequence[tuple[Claim, Chunk]]) -> Mapping[str, Exception]:
         """As the port says: all in one transaction."""
-        if not appends:
-            return {}
-        shut = []
+        shut: list[tuple[Claim, Chunk]] = []
+        refused: dict[str, Exception] = {}
         for claim, chunk in appends:
-            await self._content.ready(claim.project)
-            events = self._content.shut(claim.project, chunk.events)
-            shut.append((claim, Chunk(chunk.first, chunk.count, events)))
-        return await self._database.change(partial(_append, shut))
+            try:
+                await self._content.ready(claim.project)
+                events = self._content.shut(claim.project, chunk.events)
+            except RemoteError as error:  # this project's key is not at hand
+                refused[claim.id] = error
+            else:
+                shut.append((claim, Chunk(chunk.first, chunk.count, events)))
+        if shut:
+            refused |= await self._database.change(partial(_append, shut))
+        return refused
 
     async def read(self, project: str, id: str, after: int = -1, limit: int = 64) -> list[Chunk]:
         """As the port says."""

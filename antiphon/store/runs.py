@@ -20,7 +20,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from antiphon.errors import ClientError, LocalProtocolError
+from antiphon.errors import ClientError, LocalProtocolError, RemoteError
 from antiphon.store import runs_works as works
 from antiphon.store.base import Database
 from antiphon.store.content import PLAIN, Content
@@ -120,8 +120,18 @@ class StoredRuns:
         claimed = await self._database.change(
             partial(works.claim, seek, owner, limit, self.lease_ms, self._weights)
         )
-        opened = [await self._opened(run) for run in claimed]
-        return [run for run in opened if run is not None]
+        ready: list[ClaimedRun] = []
+        failure: RemoteError | None = None
+        for run in claimed:
+            try:
+                opened = await self._opened(run)
+            except RemoteError as error:  # it is not ours to read: its lease runs out
+                failure = error
+            else:
+                ready += () if opened is None else (opened,)
+        if failure is not None and not ready:
+            raise failure
+        return ready
 
     async def beat(self, claims: Sequence[Claim]) -> Beat:
         """Renew all leases, in one statement. A lease that ran out is renewed if nobody took the
@@ -137,9 +147,7 @@ class StoredRuns:
         refused. Those that are not ours any more are left alone. ``failed``: they could not be
         made, which counts as an attempt; ending in peace does not."""
         if claims:
-            await self._database.change(
-                partial(works.release, tuple(claims), 0 if failed else 1)
-            )
+            await self._database.change(partial(works.release, tuple(claims), 0 if failed else 1))
 
     async def release_all(self) -> int:
         """``release`` for every run of every process, when there is no other process: called

@@ -64,6 +64,7 @@ _SAVE_RESPONSE = _render(sql.SAVE_RESPONSE)
 _SAVE_FORK = _render(sql.SAVE_FORK)
 _FIND_PARENT = _render(sql.FIND_PARENT)
 _FIND_DUE = _render(sql.FIND_DUE)
+_LOAD_OBJECT = _render(sql.LOAD_OBJECT)
 _LAST_NUMBER = _render(sql.LAST_NUMBER)
 _WRITE_PROBE = _render(sql.WRITE_PROBE)
 
@@ -141,7 +142,12 @@ class SqliteStore:
         return self._look(turns.load(project, response_id, self._clock()))
 
     async def load_object(self, project: str, response_id: str) -> tuple[bytes, bytes] | None:
-        return self._look(turns.load_object(project, response_id, self._clock()))
+        # ``turns.load_object`` without the generator: a poll is little else.
+        try:
+            found = self._read(_LOAD_OBJECT, (project, response_id, self._clock()))
+        except UnicodeEncodeError:  # an id no row can have
+            return None
+        return found[0] if found else None
 
     async def history(self, project: str, response_id: str) -> Sequence[Past] | None:
         return self._look(turns.history(project, response_id, self._clock()))
@@ -275,15 +281,13 @@ class SqliteStore:
     def _apply(self, batch: Sequence[Write]) -> list[Any]:
         rows = [row for row, _, _ in batch if row is not None]
         first, self._next_number = self._next_number, self._next_number + len(rows)
-        if any(row.parent is not None for row in rows):
+        if [row for row in rows if row.parent is not None]:
             self._insert_turns(first, rows)
         elif rows:
             values = [
                 turns.values(number, row, number, 0) for number, row in enumerate(rows, first)
             ]
             self._db.executemany(_SAVE_RESPONSE, values)
-        if len(rows) == len(batch) and all(change is None for _, change, _ in batch):
-            return [None] * len(rows)
         results = []
         for row, change, _ in batch:
             result = None if change is None else change()

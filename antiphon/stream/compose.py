@@ -78,7 +78,6 @@ CALL_ID_LENGTH_MAX = 64
 Seal = Callable[[Sequence[str]], str | UnsetType]
 
 _index_of = attrgetter("index")
-_NO_END = Reasoning | Compaction | FunctionCallOutput
 _ITEM_OF_PART = {"output_text": "message", "refusal": "message", "reasoning_text": "reasoning"}
 
 
@@ -207,7 +206,7 @@ class Composer:
         self._close_item("incomplete" if cut else "completed")
         if answer and not cut and not self._calls:
             output = self._gate.response.output
-            if not output or isinstance(output[-1], _NO_END):
+            if not output or isinstance(output[-1], Reasoning | Compaction | FunctionCallOutput):
                 self._open_part("output_text")
                 self._close_item("completed")
         self._blank.clear()

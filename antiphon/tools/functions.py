@@ -35,7 +35,10 @@ class HttpFunction:
         import aiohttp
 
         if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            # Whoever waited for a free connection would have less time for the call.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            )
         headers = {"content-type": "application/json", "idempotency-key": key}
         secret = self._settings.secret()
         if secret is not None:

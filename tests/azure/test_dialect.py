@@ -210,6 +210,14 @@ async def test_a_deployment_answers_with_the_model_it_stands_for(site: Site) -> 
 
 
 @pytest.mark.requirement("azure:deployments:mapped")
+@pytest.mark.parametrize("place", ["responses", "deployments/gpt-4o/responses"])
+async def test_a_deployment_compacts_with_the_model_it_stands_for(site: Site, place: str) -> None:
+    answer = await site.client().request("POST", f"/openai/v1/{place}/compact", body=ASKED)
+    assert answer.status == 200, answer.body
+    assert answer.json()["output"][-1]["type"] == "compaction"
+
+
+@pytest.mark.requirement("azure:deployments:mapped")
 @pytest.mark.parametrize("body", [{"input": "Hi."}, {"input": "Hi.", "model": "other"}])
 async def test_a_deployment_in_the_path_wins(site: Site, body: dict[str, Any]) -> None:
     answer = await site.client().request(

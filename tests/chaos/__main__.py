@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from tests.chaos import soak
 from tests.chaos.fleet import LEASE_SECONDS, Fleet, Nats
 from tests.chaos.phases import Phase, perform
 
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each phase")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bus", choices=("PostgreSQL", "NATS"), action="append")
+    parser.add_argument("--no-soak", action="store_true", help="leave out soak.py (5 minutes)")
     parser.add_argument("--no-write", action="store_true", help="leave the page as it is")
     args = parser.parse_args()
     buses = args.bus or ["PostgreSQL", *(["NATS"] if Nats.is_here() else [])]
@@ -85,6 +87,8 @@ def main() -> None:
         )
         text = PAGE.read_text(encoding="utf-8")
         PAGE.write_text(PLACE.sub(rf"\g<1>\n{about}{table}\n\g<2>", text), encoding="utf-8")
+    if not args.no_soak:
+        kept = soak.run(write=not args.no_write) and kept
     sys.exit(0 if kept else 1)
 
 

@@ -268,26 +268,39 @@ async def measure(stores: Sequence[str], warm: int, streams: int, open_: int) ->
     return f"{first}\n{second}", good
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
-    parser.add_argument("--streams", type=int, default=10_000, help="on each road")
-    parser.add_argument("--warm", type=int, default=2_000, help="before the measuring begins")
-    parser.add_argument("--idle", type=int, default=1_000, help="silent connections of each kind")
-    parser.add_argument("--store", choices=("SQLite", "PostgreSQL"), action="append")
-    parser.add_argument("--no-write", action="store_true", help="leave the page as it is")
-    args = parser.parse_args()
+def run(
+    stores: Sequence[str] = ("SQLite", "PostgreSQL"),
+    *,
+    warm: int = 2_000,
+    streams: int = 10_000,
+    silent: int = 1_000,
+    write: bool = True,
+) -> bool:
+    """All of it; whether everything stayed as it was. ``write``: the tables go to their page."""
     raise_limit()
-    stores = args.store or ["SQLite", "PostgreSQL"]
-    tables, good = asyncio.run(measure(stores, args.warm, args.streams, args.idle))
-    if not args.no_write:
+    tables, good = asyncio.run(measure(stores, warm, streams, silent))
+    if write:
         about = (
-            f"One process, {CALLERS} callers, {args.warm:,} streams before the first reading, "
+            f"One process, {CALLERS} callers, {warm:,} streams before the first reading, "
             f"{os.cpu_count()} cores, Python {platform.python_version()}.\n\n"
         )
         text = PAGE.read_text(encoding="utf-8")
         written = PLACE.sub(lambda found: f"{found[1]}\n{about}{tables}\n{found[2]}", text)
         PAGE.write_text(written, encoding="utf-8")
-    sys.exit(0 if good else 1)
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
+    parser.add_argument("--streams", type=int, default=10_000, help="on each road")
+    parser.add_argument("--warm", type=int, default=2_000, help="before the measuring begins")
+    parser.add_argument("--silent", type=int, default=1_000, help="connections of each kind")
+    parser.add_argument("--store", choices=("SQLite", "PostgreSQL"), action="append")
+    parser.add_argument("--no-write", action="store_true", help="leave the page as it is")
+    args = parser.parse_args()
+    stores = args.store or ["SQLite", "PostgreSQL"]
+    sizes = {"warm": args.warm, "streams": args.streams, "silent": args.silent}
+    sys.exit(0 if run(stores, **sizes, write=not args.no_write) else 1)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,16 @@ def test_every_parameter_and_every_key_of_the_response_is_documented() -> None:
 
 
 @pytest.mark.requirement("docs:reference:complete")
+def test_every_kind_of_log_line_is_documented() -> None:
+    code = text_of("antiphon/telemetry/logs.py")
+    kinds = set(re.findall(r'"(?:debug|info|warning|error)", "(\w+)"', code))
+    kinds |= set(re.findall(r' else "\w+", "(\w+)"', code))
+    assert {"response", "webhook", "background", "broke"} <= kinds
+    text = text_of("docs/how-to/observe.md")
+    assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
+
+
+@pytest.mark.requirement("docs:reference:complete")
 def test_every_dependency_has_its_reason() -> None:
     text = text_of("docs/explanation/dependencies.md")
     listed = re.search(r"^dependencies = \[(.*?)^\]", text_of("pyproject.toml"), re.M | re.S)

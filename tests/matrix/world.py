@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from openai import AzureOpenAI, OpenAI
 
+from antiphon.config import project_of_key
 from tests.matrix.roads import Client
 from tests.process.server import Server
 from tests.store import postgres
 
 KEY = "sk-matrix-0123456789"
 OTHER_KEY = "sk-matrix-another"
+ZERO_KEY = "sk-matrix-zero"
+BRIEF_KEY = "sk-matrix-brief"
+KEYS = (KEY, OTHER_KEY, ZERO_KEY, BRIEF_KEY)
+BRIEF_SECONDS = 2.5
 VERSION = "2025-04-01-preview"
 SECONDS_MAX = 20.0
+PROJECTS = [
+    {"name": project_of_key(ZERO_KEY), "zero_retention": True},
+    {"name": project_of_key(BRIEF_KEY), "retention_days": BRIEF_SECONDS / 86_400},
+]
 SETTINGS = {
+    "ANTIPHON__PROJECTS": json.dumps(PROJECTS),
     "ANTIPHON__ENCRYPTION__KEY": "6d" * 32,
     "ANTIPHON__WEBHOOKS__ALLOW_HTTP": "true",
     "ANTIPHON__WEBHOOKS__ALLOWED": "127.0.0.1",
@@ -56,7 +67,7 @@ def world(store: str, folder: Path) -> Iterator[World]:
             count = 2
         servers = [
             stack.enter_context(
-                Server(folder / str(number), *options, keys=(KEY, OTHER_KEY), environment=SETTINGS)
+                Server(folder / str(number), *options, keys=KEYS, environment=SETTINGS)
             )
             for number in range(count)
         ]

@@ -26,6 +26,10 @@ REQUIREMENTS = {
     "background:tail:lost-wake-up": Requirement(
         "stack §3.3", "A reader whose wake-up was lost looks by itself within a second."
     ),
+    "background:tail:shared-look": Requirement(
+        source="ours",
+        behaviour="Readers of one silent response look into the store for each other.",
+    ),
     "background:tail:woken": Requirement(
         "stack §3.3", "What a reader hears twice it tells once, in order."
     ),

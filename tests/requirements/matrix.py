@@ -36,7 +36,7 @@ REQUIREMENTS = {
     ),
     "matrix:conversation-locked": Requirement(
         "api-surface §4.2",
-        "While a slow background response holds a conversation, other turns and changes are refused, on both replicas.",
+        "A slow background response holds its conversation against turns and changes.",
     ),
     "matrix:conversation-item-deleted": Requirement(
         "api-surface §4.2", "A deleted item of a conversation is not told to the model."
@@ -49,7 +49,7 @@ REQUIREMENTS = {
     ),
     "matrix:completions": Requirement(
         "issue §1",
-        "Stored chat completions, plain and streamed, are listed by metadata, read, changed and deleted in every flavour.",
+        "Stored chat completions are listed by metadata, read, changed and deleted.",
     ),
     "matrix:cancel": Requirement(
         "issue §2",
@@ -67,7 +67,7 @@ REQUIREMENTS = {
     ),
     "matrix:resume-live": Requirement(
         "issue §2",
-        "A reader who leaves after every event and comes back on the other replica sees the same stream.",
+        "Who leaves after every event and comes back elsewhere sees the same stream.",
     ),
     "matrix:running-parent": Requirement(
         "issue §2", "A parent that is still being made is refused on every road."
@@ -78,7 +78,7 @@ REQUIREMENTS = {
     ),
     "matrix:idempotency": Requirement(
         "issue §2",
-        "The same key and body give the same response on every road with headers, another body is a 400.",
+        "The same key and body give the same response, another body is a 400.",
     ),
     "matrix:idempotency-in-flight": Requirement(
         "issue §2",
@@ -102,7 +102,7 @@ REQUIREMENTS = {
     "matrix:warm-up": Requirement("issue §3", "A warm-up is made without output and continued."),
     "matrix:socket-unstored": Requirement(
         "issue §3",
-        "What is not stored is continued on its connection, as the latest of its lane, and nowhere else.",
+        "What is not stored is continued on its connection and nowhere else.",
     ),
     "matrix:socket-eviction": Requirement(
         "issue §3",
@@ -165,5 +165,12 @@ REQUIREMENTS = {
     "matrix:replicas-lock": Requirement(
         "issue §5",
         "Two turns at once on two replicas never both answer without having heard the other.",
+    ),
+    "matrix:retention": Requirement(
+        "issue §5", "What is due is gone to the second, on every road and replica."
+    ),
+    "matrix:zero-retention": Requirement(
+        "issue §5",
+        "A project of zero retention is answered, has nothing, and is refused what needs storing.",
     ),
 }

@@ -11,13 +11,18 @@ import pytest
 from antiphon.bus.local import LocalBus
 from antiphon.config_state import BackgroundSettings
 from antiphon.ids import now_ms
+from antiphon.observe import Broke, Observation
 from antiphon.runs.background import Background
+from antiphon.runs.journal import Journal, Record
 from antiphon.runs.maker import ATTEMPTS_MAX
 from antiphon.runs.steps import Interrupted, Steps
+from antiphon.runs.tail import Tails
+from antiphon.store.log import Chunk
 from antiphon.store.log_table import TableLog
 from antiphon.store.runs import StoredRuns
 from antiphon.store.work import Fenced
 from antiphon.types.codec import decode_create
+from antiphon.types.events import OutputTextDelta
 from tests.runs.rig import PROJECT, Rig, rig
 
 pytestmark = pytest.mark.anyio
@@ -130,3 +135,53 @@ async def test_a_step_that_ended_is_not_done_again(house: House) -> None:
         await second.step("shell:1", "once", call)
     with pytest.raises(Fenced):
         await first.step("search:3", "again", call)
+
+
+@pytest.mark.requirement("background:takeover:too-often")
+async def test_a_log_nobody_can_go_on_with_ends_all_the_same(house: House) -> None:
+    doomed = await house.queue("hello")
+    (run,) = await house.rows.claim("a newer version", 1)
+    log = TableLog(house.rig.store)
+    told = b'{"type":"response.of_a_kind_to_come","sequence_number":0}\n'
+    assert await log.append([(run.claim, Chunk(0, 1, told))]) == {}
+    for _ in range(2 * ATTEMPTS_MAX - 1):
+        await house.rows.release([run.claim], failed=True)
+        (run,) = await house.rows.claim("somebody who cannot read it", 1)
+    await house.rows.release([run.claim], failed=True)
+    await house.work()
+    assert await house.status(doomed) == "failed"
+    response = await house.rig.retrieve(doomed)
+    assert response["error"]["code"] == "server_error" and response["output"] == []
+
+
+class Heard:
+    """A response whose record is written by hand; what became of it."""
+
+    def __init__(self) -> None:
+        self.abandoned = False
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def abandon(self) -> None:
+        self.abandoned = True
+
+
+async def test_what_one_response_cannot_write_down_holds_up_no_other(house: House) -> None:
+    for _ in range(3):
+        await house.queue("hello")
+    log, bus, broken = TableLog(house.rig.store), LocalBus(), list[Observation]()
+    tails = Tails(house.rows, log, house.rig.store, bus)
+    journal = Journal(log, bus, tails, observe=broken.append, over=lambda claim: None)
+    runs = await house.rows.claim("me", 3)
+    records = [Record(journal, run.claim, 0) for run in runs]
+    lives = [Heard() for _ in records]
+    went: list[str] = []
+    for record, live, text in zip(records, lives, ["\ud800", "fails next", "good"], strict=True):
+        record.live = live
+        record.write([OutputTextDelta(item_id="i", output_index=0, content_index=0, delta=text)])
+    records[1].when_logged(lambda: went[1])
+    records[2].when_logged(lambda: went.append("good"))
+    await journal.write()
+    assert went == ["good"] and [live.abandoned for live in lives] == [True, True, False]
+    assert len(broken) == 2 and all(isinstance(one, Broke) for one in broken)
+    assert [len(await log.read(PROJECT, run.claim.id)) for run in runs] == [0, 1, 1]

@@ -278,9 +278,9 @@ async def test_calls_of_a_turn_that_was_cut_are_not_made() -> None:
     async with rig(served.into) as house:
         run = Run(await resolved(house, "echo"))
         run.begin()
-        begun = [CallStart(0, "function", OURS["name"], "a"), CallArguments(0, "{}")]
-        cut = [CallStart(1, "function", OURS["name"], "b"), CallArguments(1, '{"ci')]
-        run.feed([*begun, *cut, Finish("length")])
+        whole: list[Delta] = [CallStart(0, "function", OURS["name"], "a"), CallArguments(0, "{}")]
+        cut: list[Delta] = [CallStart(1, "function", OURS["name"], "b"), CallArguments(1, '{"ci')]
+        run.feed([*whole, *cut, Finish("length")])
         assert run.over and run.response.status == "incomplete"
         (output,) = [i for i in run.response.output if isinstance(i, FunctionCallOutput)]
         assert (output.call_id, output.output) == ("a", UNMADE)

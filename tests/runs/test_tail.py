@@ -85,6 +85,35 @@ async def test_a_reader_whom_nobody_wakes_looks_by_itself(told: tuple[Told, Tail
     await groups.aclose()  # type: ignore[attr-defined]
 
 
+@pytest.mark.requirement("background:tail:shared-look")
+async def test_many_silent_readers_look_for_each_other_and_all_hear_of_news(
+    told: tuple[Told, Tails], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.runs.tail.LOOK_SECONDS", 0.2)
+    it, tails = told
+    looks = 0
+    real = it.rows.load
+
+    async def counted(project: str, id: str) -> object:
+        nonlocal looks
+        looks += 1
+        return await real(project, id)
+
+    monkeypatch.setattr(it.rows, "load", counted)
+    readers = [tails.follow(PROJECT, it.run.claim.id) for _ in range(30)]
+    for reader in readers:
+        assert await numbers_of(reader, 2) == [0, 1]
+    looks = 0
+    waiting = [asyncio.create_task(numbers_of(reader, 3)) for reader in readers]
+    await asyncio.sleep(1.0)
+    assert 2 <= looks <= 60, "each by itself would have been 150"
+    await it.write(5)  # and nobody is woken
+    for found in waiting:
+        assert await found == [2, 3, 4]
+    for reader in readers:
+        await reader.aclose()  # type: ignore[attr-defined]
+
+
 @pytest.mark.requirement("background:tail:woken")
 async def test_a_message_wakes_it_at_once_and_twice_told_is_told_once(
     told: tuple[Told, Tails],
@@ -115,7 +144,7 @@ async def test_a_reader_that_takes_nothing_is_handed_no_more_and_misses_nothing(
     while it.first < len(it.events):
         first = it.first
         tails.feed(PROJECT, it.run.claim.id, first, await it.write(1))
-    (tail,) = tails._open[PROJECT, it.run.claim.id]
+    (tail,) = tails._open[PROJECT, it.run.claim.id].readers
     assert len(tail._groups) <= UNTAKEN_GROUPS_MAX
     rest = len(it.events) - 2
     assert await numbers_of(groups, rest) == list(range(2, len(it.events)))

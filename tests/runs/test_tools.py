@@ -295,6 +295,28 @@ async def test_the_model_sees_its_own_thoughts_also_where_nobody_else_does(
         assert shown.content[0].text == "A tool will know."
 
 
+@pytest.mark.requirement("tools:loop:compacted")
+async def test_calls_after_a_compaction(house: Rig, served: Served) -> None:
+    seeing = Seeing()
+    house.runs.backend = seeing
+    response = await house.create(
+        "tool",
+        tools=[OURS],
+        input=[
+            {"role": "user", "content": "My dog is Rex. " + "and so on " * 600},
+            {"role": "assistant", "content": "Noted."},
+            {"role": "user", "content": "What is it like?"},
+        ],
+        context_management=[{"type": "compaction", "compact_threshold": 1_000}],
+    )
+    assert kinds(response) == ["compaction", "function_call", "function_call_output", "message"]
+    _, asked, after = seeing.turns
+    assert list(after.items[: len(asked.items)]) == list(asked.items)
+    assert [type(i) for i in after.items[len(asked.items) :]] == [FunctionCall, FunctionCallOutput]
+    second = await house.create("transcript", previous_response_id=response.id, input="So?")
+    assert "result: sunny, call 1" in text_of(second)
+
+
 # In the background -----------------------------------------------------------------------
 
 
@@ -378,13 +400,18 @@ async def test_a_background_response_has_its_calls_in_its_log(behind: Behind) ->
 
 @pytest.mark.requirement("tools:takeover:repeatable")
 @pytest.mark.parametrize("again", [True, False], ids=["repeatable", "not repeatable"])
-async def test_a_call_nobody_heard_the_end_of(behind: Behind, served: Served, again: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
+async def test_a_call_nobody_heard_the_end_of(
+    behind: Behind, served: Served, again: bool, stream: bool
+) -> None:
     weather = served.weather
     weather.again = again
     weather.wait = asyncio.Event()
-    response_id = await behind.queue("tool")
+    response_id = await behind.queue("tool", stream=stream)
     first = await behind.work()
     await until(lambda: len(weather.asked) == 1)
+    (chunk,) = await behind.log.read(PROJECT, response_id)
+    assert b'"function_call"' in chunk.events  # known before it is made
     await died(behind, first)
     weather.wait.set()
     await behind.work()
@@ -433,6 +460,25 @@ async def steps(behind: Behind) -> Sequence[Any]:
     return found
 
 
+@pytest.mark.requirement("tools:takeover:usage")
+async def test_usage_of_turns_before_a_takeover_counts(behind: Behind, served: Served) -> None:
+    served.weather.again = True
+    await behind.work()
+    whole = await behind.ended(await behind.queue("text-then-tool"))
+    await behind.close()
+    served.weather.wait = asyncio.Event()
+    response_id = await behind.queue("text-then-tool")
+    first = await behind.work()
+    await until(lambda: len(served.weather.asked) == 2)
+    shown = await behind.queueing.snapshot(PROJECT, response_id)
+    assert shown is not None and b'"usage":null' in shown[0]
+    await died(behind, first)
+    served.weather.wait.set()
+    await behind.work()
+    response = await behind.ended(response_id)
+    assert response["usage"] == whole["usage"]
+
+
 @pytest.mark.requirement("tools:takeover:fenced")
 async def test_who_has_lost_the_response_says_nothing_more(behind: Behind, served: Served) -> None:
     weather = served.weather
@@ -465,7 +511,7 @@ async def test_a_response_claimed_too_often_fails_with_all_its_calls_answered(
     await behind.work()
     response = await behind.ended(response_id)
     assert response["status"] == "failed"
-    assert answers(response) == [UNKNOWN], response["output"]
+    assert answers(response) == [UNKNOWN]
 
 
 async def test_cancelling_stops_a_call(behind: Behind, served: Served) -> None:

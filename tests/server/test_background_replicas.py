@@ -14,6 +14,12 @@ from openai import AsyncOpenAI
 
 from antiphon.app import App, running
 from antiphon.config import StoreSettings
+from antiphon.observe import RunChanged
+from antiphon.errors import RemoteError
+from antiphon.observe import Broke, Observers
+from antiphon.runs.journal import RETRY_SECONDS
+from antiphon.store.postgres import PostgresStore
+from antiphon.types.events import Created
 from tests.server.test_background import (
     SPOKEN,
     all_of,
@@ -177,3 +183,75 @@ async def test_a_database_that_restarts_costs_nothing_but_time(
     assert [event.type for event in events].count("response.completed") == 1
     final = await ended(other.client, response_id)
     assert events[-1].response.to_dict() == final.to_dict()
+
+
+@pytest.mark.requirement("background:replicas:outage")
+async def test_a_database_that_stays_away_is_told_once_for_each_response(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    told: list[Broke] = []
+    observers = Observers()
+    observers.subscribe(told.append, Broke)  # type: ignore[arg-type]
+    settings = config(StoreSettings(data=str(tmp_path), url=postgres_url))
+    async with running(settings, observe=observers) as app, client_of(app) as client:
+        assert isinstance(app.store, PostgresStore)
+        for queue in (app.store._rows_queue, app.store._works_queue):
+            queue._patience_seconds = 0.1
+        made = await client.responses.create(
+            model="scripted/slow-100ms", input="Hi.", background=True
+        )
+        async with asyncio.timeout(5):
+            while not app.runs.live:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.001)
+        postgres.server().stop()
+        try:
+            async with asyncio.timeout(10):
+                while not any(one.response_id == made.id for one in told):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(3 * RETRY_SECONDS)
+        finally:
+            postgres.server().start()
+        assert (await ended(client, made.id)).status == "completed"
+    assert [one.response_id for one in told].count(made.id) == 1
+
+
+@pytest.mark.requirement("background:replicas:outage")
+async def test_who_has_created_it_is_not_refused_when_the_database_goes_away(
+    makes: Replica,
+) -> None:
+    stream, first = await begun(makes, "slow-100ms")
+    response_id = first[0].response.id
+    tails = makes.app.background.tails
+    postgres.server().stop()
+    try:
+        with pytest.raises(RemoteError):
+            await anext(tails.follow("default", response_id))
+        following = tails.follow("default", response_id, patient=True)
+        waits = asyncio.ensure_future(anext(following))
+        await asyncio.sleep(0.1)
+        assert not waits.done()
+    finally:
+        postgres.server().start()
+    async with asyncio.timeout(10):
+        assert isinstance((await waits)[0], Created)
+    await all_of(stream)
+
+
+@pytest.mark.requirement("background:replicas:fenced")
+async def test_a_heartbeat_in_the_moment_of_the_end_loses_nothing(makes: Replica) -> None:
+    changes: list[Any] = []
+    makes.app.observe.subscribe(changes.append, RunChanged)
+
+    async def beat_again() -> None:
+        while True:
+            await makes.app.background.maker._beat()
+            await asyncio.sleep(0)
+
+    beating = asyncio.create_task(beat_again())
+    for _ in range(5):
+        asked = [started(makes.client, "hello") for _ in range(16)]
+        for made in await asyncio.gather(*asked):
+            assert (await ended(makes.client, made.id)).status == "completed"
+    beating.cancel()
+    await asyncio.wait([beating])
+    assert {one.change for one in changes} == {"claimed"}

@@ -12,7 +12,9 @@ from openai import AsyncOpenAI
 
 from antiphon.app import App, running
 from antiphon.config import OPEN_PROJECT, StoreSettings
+from antiphon.errors import ClientError
 from antiphon.observe import ResponseFinished
+from antiphon.runs.order import context_of
 from tests.server.test_background import all_of, client_of, config, ended, started
 from tests.server.test_conversations import texts
 from tests.server.test_idempotency import REPLAYED, key
@@ -99,6 +101,43 @@ async def test_wherever_a_deletion_is_broken_off_no_conversation_stays_locked() 
             await asyncio.wait([deleting])
             if await app.background.rows.load(OPEN_PROJECT, made.id) is not None:
                 await app.runs.delete(OPEN_PROJECT, made.id)
+            turns += 1
+        assert turns > 2
+
+
+@pytest.mark.requirement("background:delete")
+async def test_who_begins_what_was_deleted_does_not_lock_its_conversation(
+    store_settings: StoreSettings,
+) -> None:
+    async with running(config(store_settings, runs_max=0)) as app, client_of(app) as client:
+        conversation = await client.conversations.create()
+        made = await started(client, "hello", conversation=conversation.id)
+        (run,) = await app.background.rows.claim("somebody who has not heard", 1)
+        await client.responses.delete(made.id)
+        with pytest.raises(ClientError, match="A response is being made"):
+            await context_of(app.runs, run, [])
+        hello: dict[str, Any] = {"model": "scripted/hello", "input": "x"}
+        await client.responses.create(**hello, conversation=conversation.id)
+        assert len(await texts(client, conversation.id)) == 2
+
+
+@pytest.mark.requirement("conversations:background")
+async def test_who_fails_to_begin_a_response_leaves_its_conversation_locked() -> None:
+    async with running(config(runs_max=0)) as app, client_of(app) as client:
+        conversation = await client.conversations.create()
+        await started(client, "hello", conversation=conversation.id)
+        (run,) = await app.background.rows.claim("somebody who ends", 1)
+        over, turns = False, 0
+        while not over:
+            beginning = asyncio.create_task(context_of(app.runs, run, []))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            over = beginning.done()
+            beginning.cancel()
+            await asyncio.wait([beginning])
+            await asyncio.sleep(0.01)
+            with pytest.raises(openai.ConflictError):
+                await started(client, "hello", conversation=conversation.id)
             turns += 1
         assert turns > 2
 

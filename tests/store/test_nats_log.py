@@ -168,7 +168,7 @@ async def test_takeovers_under_fire_leave_no_gap_and_no_double(rig: NatsLogRig) 
             at += 2
 
     writers = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for number in range(8):
             wrote, log = asyncio.Event(), (rig.log, rig.other)[number % 2]
             claim = await rig.claimed("r1")
@@ -277,9 +277,7 @@ async def test_an_encrypted_chunk_that_went_in_two_attempts_opens(
 
     store = SqliteStore(tmp_path / "antiphon.db")
     await store.open()
-    keys = ProjectContent(
-        store, Sealer(lambda: (b"k" * 32,)), clock=lambda: 0, random=os.urandom
-    )
+    keys = ProjectContent(store, Sealer(lambda: (b"k" * 32,)), clock=lambda: 0, random=os.urandom)
     log = NatsLog(client, keys, log_ms=LOG_MS)
     claim = await rig.claimed("r1")
     assert await log.begin(claim) == 0

@@ -10,6 +10,7 @@ import pytest
 
 from antiphon.app import store_of
 from antiphon.config import StoreSettings
+from antiphon.errors import RemoteError
 from antiphon.sealing.aes import Sealer
 from antiphon.store.base import Store
 from antiphon.store.keys import ProjectContent
@@ -87,3 +88,21 @@ async def test_a_run_nobody_can_read_any_more_is_erased_and_holds_up_nobody(rig:
     assert [run.claim.id for run in runs] == ["asked"]
     assert await sealed.runs.load("ours", "lost") is None
     assert await sealed.runs.waiting() == {"queued": 0, "in_progress": 1}
+
+
+@pytest.mark.requirement("durable-runs:content")
+async def test_a_project_whose_key_does_not_open_here_holds_up_nobody_else(rig: RunsRig) -> None:
+    sealed = Sealed(rig)
+    other = Sealer(lambda: (b"o" * 32,))
+    keys = ProjectContent(rig.store, other, clock=rig.clock, random=os.urandom)
+    elsewhere = StoredRuns(rig.store, keys, lease_ms=LEASE_MS, clock=rig.clock)
+    theirs = await elsewhere.enqueue(new("r0", "theirs"), owner="elsewhere")
+    await elsewhere.enqueue(new("r1", "theirs"))
+    await sealed.runs.enqueue(new("r2"))
+    (run,) = await sealed.runs.claim("me", 5)
+    assert run.claim.id == "r2" and run.request == new("r2").request
+    assert theirs is not None
+    appends = [(theirs.claim, Chunk(0, 1, b"{}\n")), (run.claim, Chunk(0, 1, b"{}\n"))]
+    refused = await sealed.log.append(appends)
+    assert list(refused) == ["r0"] and isinstance(refused["r0"], RemoteError)
+    assert len(await sealed.log.read("ours", "r2")) == 1

@@ -363,8 +363,13 @@ async def test_another_projects_ids_behave_like_missing_ones(harness: Harness) -
                 assert await store.load_object(project, id) is None
                 assert await store.history(project, id) is None
                 assert await store.context(project, id) is None
+                assert not await store.alive(project, id)
                 assert await store.delete(project, id) is False
         assert ids_of(await store.history("ours", "child")) == ["secret", "child"]
+        assert await store.alive("ours", "secret")
+        await store.delete("ours", "secret")
+        assert not await store.alive("ours", "secret")
+        assert await store.alive("ours", "child")
 
 
 @pytest.mark.requirement("store:tenant:isolation")

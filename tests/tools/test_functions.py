@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from antiphon.config_sources import ConfigError, load
 from antiphon.config_state import FunctionSettings
 from antiphon.tools.base import ToolFailed
 from antiphon.tools.functions import OUTPUT_BYTES_MAX, HttpFunction
@@ -68,6 +71,18 @@ async def test_a_silent_function_is_not_waited_for_for_ever(here: Functions) -> 
 
 @pytest.mark.requirement("tools:function:settings")
 def test_a_function_needs_an_address_and_a_name() -> None:
+    settings: Any
     for settings in ({"url": "ftp://x/y"}, {"url": "weather"}):
         with pytest.raises(ValueError, match="http"):
             FunctionSettings(name="weather", **settings)
+
+
+@pytest.mark.requirement("tools:settings:names")
+def test_a_function_is_declared_once(tmp_path: Path) -> None:
+    one = '[[functions]]\nname = "weather"\nurl = "http://127.0.0.1:9/weather"\n'
+    path = tmp_path / "antiphon.toml"
+    path.write_text(one)
+    assert load(file=str(path)).config.functions[0].seconds_max == 60.0
+    path.write_text(one + one)
+    with pytest.raises(ConfigError, match="declared already"):
+        load(file=str(path))

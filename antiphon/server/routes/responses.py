@@ -59,7 +59,7 @@ async def _in_background(
     exchange.downgrades = queued.downgrades
     if not asked.stream:
         return await exchange.answer(queued.object)
-    groups = background.tails.follow(project, queued.response_id)
+    groups = background.tails.follow(project, queued.response_id, patient=True)
     await sse.stream(exchange, groups, obfuscate=is_veiled(asked))
 
 
