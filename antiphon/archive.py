@@ -16,10 +16,13 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from antiphon.errors import ClientError
 from antiphon.store.base import StoredResponse
 from antiphon.store.completions import StoredCompletion
 from antiphon.stream.cuts import unpacked
 from antiphon.stream.spelling import joined
+from antiphon.types.codec import open_stored
+from antiphon.types.items import ItemReference
 from antiphon.types.response import Response
 
 T = TypeVar("T")
@@ -158,8 +161,8 @@ def response_row(line: ResponseLine) -> StoredResponse:
     """The row to be stored; of a deleted response, one to be made a tombstone at once. Raises
     ``Malformed`` for what could not be read again later."""
     head, input, output = _tight(line.head), bytes(line.input), bytes(line.output)
-    _check("input", lambda: _names(input))
-    _check("output", lambda: _names(output))
+    _check("input", lambda: _item_names(input))
+    _check("output", lambda: _item_names(output))
     if line.deleted != (head == NULL):
         raise Malformed("'head' is there for what is not deleted, and null for what is")
     if not line.deleted:
@@ -198,7 +201,7 @@ def completion_row(line: CompletionLine) -> StoredCompletion:
 def item_names(items: list[Raw]) -> list[str]:
     """The id of each item of a conversation. Raises ``Malformed``."""
     array = b"[%b]" % b",".join(map(bytes, items))
-    names = _check("items", lambda: _names(array))
+    names = _check("items", lambda: _item_names(array))
     if len(set(names)) < len(names):
         raise Malformed("'items': two items have the same id")
     return names
@@ -213,7 +216,7 @@ def _tight(head: Raw) -> bytes:
 def _check(name: str, look: Callable[[], T]) -> T:
     try:
         return look()
-    except (ValueError, KeyError, RecursionError) as error:
+    except (ValueError, KeyError, RecursionError, ClientError) as error:
         raise Malformed(f"'{name}': {error}") from None
 
 
@@ -221,6 +224,14 @@ def _names(array: bytes) -> list[str]:
     names = [one.id for one in _objects(array)]
     if not all(names):
         raise ValueError("an item has no id")
+    return names
+
+
+def _item_names(array: bytes) -> list[str]:
+    """The items' ids, of items that a history can be made of again."""
+    names = _names(array)
+    if any(isinstance(item, ItemReference) for item in open_stored(array)):
+        raise ValueError("an item has no type, or is only a reference")
     return names
 
 

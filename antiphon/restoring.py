@@ -239,6 +239,10 @@ class _Restoring:
         there = await self._conversations.load(project, id)
         if there is None:
             raise Malformed(f"'conversation': there is none with the id '{id}'")
+        if there.mark.edition == 0 and there.mark.place < said.after:
+            raise Malformed(
+                f"'after': the conversation has {there.mark.place} items, not {said.after}"
+            )
         if there.mark != Mark(0, said.after):
             self.told.known += 1
             return

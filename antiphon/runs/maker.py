@@ -261,7 +261,8 @@ class Maker:
         self._made_contact()
         for one in held:
             if one.claim in beat.lost:
-                self._lose(one)
+                if one.live is None or not one.live.over:
+                    self._lose(one)  # else it may be over because we stored it: that will tell
             elif one.claim in beat.cancel_asked:
                 self._cancel(one)
 

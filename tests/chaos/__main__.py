@@ -18,7 +18,9 @@ PLACE = re.compile(r"(<!-- chaos -->\n).*?(<!-- end of chaos -->)", re.DOTALL)
 HEAD = (
     "| bus and log | fault | times | runs | resumed | taken over in the middle | gaps | duplicates "
     "| contradictions | not exactly one end | failed | stuck | acknowledged, lost | "
-    "turns lost or doubled | longest silence, in leases |\n" + "|---" * 15 + "|\n"
+    "turns lost or doubled | tool calls made twice | longest silence, in leases |\n"
+    + "|---" * 16
+    + "|\n"
 )
 
 
@@ -40,6 +42,7 @@ def row(bus: str, phase: Phase) -> str:
         seen.stuck,
         f"{lost} of {seen.promises + seen.runs}",
         f"{seen.lost_turns + seen.doubled_turns} of {seen.turns}",
+        f"{seen.doubled_calls + seen.unanswered_calls} of {seen.calls}",
         f"{seen.silence_seconds / LEASE_SECONDS:.2f}",
     ]
     return "| " + " | ".join(map(str, cells)) + " |\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,8 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 
 from tests.store import postgres
@@ -148,18 +153,53 @@ class Nats(Machine):
         return (Path(sys.executable).parent / "nats-server").exists()
 
 
+class Function:
+    """A function the replicas call for the model, which takes a while and must not be called twice.
+    ``calls``: how often it was, by the key of the call."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        calls = self.calls
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                calls[self.headers["idempotency-key"]] += 1
+                self.rfile.read(int(self.headers["content-length"]))
+                time.sleep(random.uniform(0.1, 1.5))
+                try:
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(b"worked")
+                except OSError:
+                    pass  # whoever asked was killed meanwhile
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._server.daemon_threads = True
+        Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/work"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class Fleet:
     """Replicas on one PostgreSQL; ends with the block, and leaves nothing."""
 
     def __init__(
         self, replicas: int = 3, *, nats: bool = False, lease_seconds: float = LEASE_SECONDS
     ) -> None:
+        self.function = Function()
         self._count = replicas
         self._with_nats = nats
         self.lease_seconds = lease_seconds
 
     def __enter__(self) -> Fleet:
         self._exit = ExitStack()
+        self._exit.callback(self.function.close)
         folder = Path(tempfile.mkdtemp(prefix="antiphon-chaos-"))
         self._exit.callback(shutil.rmtree, folder, True)
         self.folder = folder
@@ -173,6 +213,7 @@ class Fleet:
             "ANTIPHON__BACKGROUND__LEASE_SECONDS": f"{self.lease_seconds:g}",
             "ANTIPHON__SERVER__SHUTDOWN_SECONDS": "1",
             "ANTIPHON__LOG__FORMAT": "json",
+            "ANTIPHON__FUNCTIONS": json.dumps([{"name": "work", "url": self.function.url}]),
         }
         bus = self.nats.url if self.nats is not None else None
         self.replicas = [

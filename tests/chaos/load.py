@@ -126,10 +126,11 @@ class Load:
                 await self._follow(run)
 
     async def _begin_run(self) -> Watched | None:
-        pace = self.random.choice((20, 60, 150, 300))
+        pace = self.random.choice((20, 60, 150, 300, None))
         body = {
-            "model": f"scripted/slow-{pace}ms",
+            "model": "scripted/tool" if pace is None else f"scripted/slow-{pace}ms",
             "input": "count",
+            "tools": [] if pace else [{"type": "function", "name": "work", "parameters": {}}],
             "background": True,
             "stream": True,
             "stream_options": {"include_obfuscation": False},

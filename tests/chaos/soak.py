@@ -3,7 +3,8 @@ connection cost? Writes its tables into ``docs/explanation/durability.md``.
 
 Every road gets a server of its own, as a user starts it but for two settings: conversations kept in
 memory are bounded to 1 MiB, so that this cache is full before the measuring begins, and file
-descriptors to what the system allows. Memory is what the kernel says is resident.
+descriptors to what the system allows. Memory is what the kernel says is resident, after a pass of
+Python's collector.
 """
 
 from __future__ import annotations

@@ -29,11 +29,14 @@ class Verdict:
     lost_turns: int = 0
     doubled_turns: int = 0
     retold: int = 0
+    calls: int = 0
+    doubled_calls: int = 0
+    unanswered_calls: int = 0
     silence_seconds: float = 0.0
 
     @property
     def broken(self) -> dict[str, int]:
-        harmless = {"runs", "resumed", "promises", "turns", "silence_seconds", "retold"}
+        harmless = {"runs", "resumed", "promises", "turns", "silence_seconds", "retold", "calls"}
         return {
             one.name: value
             for one in fields(self)
@@ -46,6 +49,9 @@ async def judge(load: Load) -> Verdict:
     found = Verdict()
     for number, run in enumerate(load.runs):
         await _judge_run(load, run, number, found)
+    found.calls = len(load.fleet.function.calls)
+    found.doubled_calls = sum(times > 1 for times in load.fleet.function.calls.values())
+    load.fleet.function.calls.clear()
     for number, promise in enumerate(load.promises):
         found.promises += 1
         made = await _get(load, number, f"/v1/responses/{promise.id}")
@@ -82,6 +88,10 @@ async def _judge_run(load: Load, run: Watched, number: int, found: Verdict) -> N
         found.contradictions += 1
     elif any(item.get("status") == "incomplete" for item in response["output"]):
         found.retold += 1
+    if response is not None:
+        kinds = [item["type"] for item in response["output"]]
+        calls, outputs = kinds.count("function_call"), kinds.count("function_call_output")
+        found.unanswered_calls += calls != outputs
 
 
 async def _replay(load: Load, run: Watched, number: int) -> None:

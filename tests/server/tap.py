@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-FLOOD_DELTAS = 150
+FLOOD_DELTAS = 600
 FLOOD_WORD = "flood " * 4_000
 FLOOD_BYTES = FLOOD_DELTAS * len(FLOOD_WORD)
 SEND_BUFFER_BYTES = 65_536

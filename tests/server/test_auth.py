@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from antiphon.errors import ClientError
 from antiphon.config import OPEN_PROJECT
+from antiphon.errors import ClientError
 from antiphon.server.auth import Keys
 
 KEYS = Keys({"sk-one": "alpha", "sk-two": "beta", "schlüssel": "gamma"})
