@@ -190,6 +190,7 @@ class App:
     async def only_store(self) -> AsyncIterator[None]:
         """Open the store and nothing else, for commands that look at what is kept or change it.
         Raises as ``open`` does."""
+        check_keys(self.config)
         if self.config.store.keeps_files:
             _make_private(self.config.store.directory)
         await self.store.open()
@@ -401,9 +402,26 @@ def _sealer(config: Config) -> Sealer:
     return Sealer(master_keys(config.encryption, directory, shared=shared))
 
 
+def check_keys(config: Config) -> None:
+    """Raise ``RemoteError`` if the settings name master keys that are none: that should not be
+    heard from the first request that wants something sealed."""
+    named = config.encryption
+    if (named.key or named.key_env or named.key_file) is not None:
+        master_keys(named, None, shared=True)()
+
+
+def check_there(config: Config) -> None:
+    """Raise ``RemoteError`` if there is no file of a database where the settings say: a command
+    that only looks at what is kept must not make an empty one."""
+    file = config.store.directory / config.store.file
+    if config.store.keeps_files and not file.exists():
+        raise RemoteError(f"there is no database at {file}", status=500)
+
+
 async def purge(config: Config, project: str) -> bool:
     """Drop the key of a project's encrypted content: nobody can read it any more, in backups
     neither. False if it has none. Raises ``AntiphonError`` or ``OSError``."""
+    check_there(config)
     store = store_of(config.store, observe=nobody)
     await store.open()
     try:

@@ -132,6 +132,7 @@ class _Collected(Struct):
     created_at: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     messages: list[_Message] = field(default_factory=list)
+    by_id: dict[str, _Message] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
 
 
@@ -194,7 +195,12 @@ class _Reading:
         status = "incomplete" if raw.get("status") == "incomplete" else "completed"
         item = {"id": id, "type": "message", "status": status, "role": role, "content": content}
         collected = self._threads.setdefault(thread, _Collected())
-        collected.messages.append(_Message(number, created_at, item))
+        made = _Message(number, created_at, item)
+        known = collected.by_id.setdefault(id, made)
+        if known is not made and (known.created_at, known.item) == (created_at, item):
+            self._left_out["repeated message"] += 1  # pages of an export may overlap
+            return
+        collected.messages.append(made)
         collected.lost += lost
 
     def finished(self) -> Export:

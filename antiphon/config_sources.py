@@ -358,6 +358,7 @@ def _check_outside(loaded: Loaded) -> None:
                 _check_secret(section, path, loaded)
             if isinstance(section, LlamaCppSettings) and (wrong := _not_gguf(section.path)):
                 _refuse((*path, "path"), wrong, loaded)
+    _check_secret(config.encryption, ("encryption",), loaded)
     if len(projects(loaded.config)) < len(loaded.config.keys):
         _refuse(("keys",), "the same key is given twice", loaded)
     _check_names("projects", "the project '{}' has settings already", loaded)

@@ -52,6 +52,7 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
         yield await _postgres(config)
     yield _port(config)
     yield _exposure(config)
+    yield _sealing(config)
     for name in unnamed_projects(config):
         said = f"no key names '{name}': its settings hold for nobody"
         yield Finding("warn", "projects", said, "Is the name the one in [[keys]]?")
@@ -158,6 +159,21 @@ def _exposure(config: Config) -> Finding:
         f"none, and the server listens on {config.server.host}: everybody in reach may use it",
         "Set a key: --api-key KEY.",
     )
+
+
+def _sealing(config: Config) -> Finding:
+    remedy = "Set encryption.key_file; `openssl rand -base64 32` makes a key."
+    try:
+        app.check_keys(config)
+    except AntiphonError as error:
+        return Finding("fail", "encryption", str(error), remedy)
+    named = config.encryption
+    if named.key or named.key_env or named.key_file:
+        return Finding("ok", "encryption", "the master keys can be read")
+    if config.store.url is None:
+        return Finding("ok", "encryption", "the master key is made beside the database")
+    said = "no master key: reasoning, compactions and webhook secrets cannot be sealed"
+    return Finding("fail" if named.at_rest else "warn", "encryption", said, remedy)
 
 
 def _library(name: str, lack: str, *, level: Literal["warn", "fail"]) -> Finding:

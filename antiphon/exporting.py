@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from antiphon import archive
-from antiphon.app import App, store_only
+from antiphon.app import App, check_there, store_only
 from antiphon.archive import Counts, raw, spelled
 from antiphon.config import Config
 from antiphon.errors import ClientError, RemoteError
@@ -75,9 +75,7 @@ async def export(
 ) -> Counts:
     """Write everything, or one project's, as lines; ``progress`` hears how many now and then.
     Raises ``AntiphonError`` or ``OSError``; then what was written is no archive."""
-    store = config.store
-    if store.keeps_files and not (store.directory / store.file).exists():
-        raise RemoteError(f"there is no database at {store.directory / store.file}", status=500)
+    check_there(config)
     app = store_only(config)
     async with app.only_store():
         exporter = _Exporter(app, project or "")

@@ -183,6 +183,8 @@ class _Restoring:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def settled(error: Exception | None) -> None:
+            if done.done():  # somebody stopped the import meanwhile
+                return
             try:
                 if error is None:
                     self._count(said)

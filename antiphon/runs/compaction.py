@@ -135,10 +135,13 @@ def past_window(said: Said, keeper: Keeper) -> Said:
 def new_window(brought: Brought, keeper: Keeper) -> list[Item]:
     """The new items as a model is shown them. Raises ``ClientError`` naming the item that does not
     open. With a compaction among them nothing of the history is shown."""
+    for at, item in enumerate(brought.items):
+        if type(item) is Compaction and not item.encrypted_content:
+            raise refusal(Unsealable("malformed"), f"input[{brought.place(at)}]")
     try:
         return window(brought.items, keeper)
     except Unsealable as fault:
-        raise refusal(fault, f"input[{newest(brought.items)}]") from None
+        raise refusal(fault, f"input[{brought.place(newest(brought.items))}]") from None
 
 
 def take_trigger(brought: Brought) -> bool:

@@ -338,7 +338,7 @@ async def _gathered(
     kept = _kept(asked, memory)
     brought = history.bring(input, past=said, ids=sources.ids, stored=kept)
     triggered = take_trigger(brought)
-    new = brought.items
+    new, places = brought.items, brought.places
     past = history.without_cut_calls(said, brought)
     whole = past is said and Compaction not in brought.kinds
     if past.compacted or Compaction in brought.kinds:
@@ -347,7 +347,7 @@ async def _gathered(
         history.check_outputs(past)
     if not (warm or triggered):
         check_any(new, past)
-    files = check_items(new, past, able, asked.model or "", settings)
+    files = check_items(new, past, able, asked.model or "", settings, places=places)
     if not triggered:
         history.check_calls(past, brought)
     shown = with_reasoning(

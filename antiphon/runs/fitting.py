@@ -56,9 +56,12 @@ class Shown(Struct):
 def windowed(past: Said, brought: Brought, keeper: Keeper) -> Said:
     """The history as it is shown; the brought items become what is shown of them."""
     if Compaction in brought.kinds:
-        if newest(brought.items) >= 0:
-            past = Said()
-        brought.items = new_window(brought, keeper)
+        past = Said()
+        sent, at = len(brought.items), newest(brought.items)
+        items = new_window(brought, keeper)
+        behind = [brought.place(index) for index in range(at + 1, sent)]
+        brought.places = [brought.place(at)] * (len(items) - len(behind)) + behind
+        brought.items = items
         brought.kinds = set(map(type, brought.items))
     return past_window(past, keeper) if past.compacted else past
 
@@ -80,7 +83,9 @@ def with_reasoning(
         return Shown(items, new)
     if not able.takes_reasoning:
         return Shown(items, new, downgrades=("input:reasoning",) if thinks else ())
-    found = reopened(items, new, keeper=keeper, model=model, all_turns=all_turns)
+    found = reopened(
+        items, new, keeper=keeper, model=model, all_turns=all_turns, place=brought.place
+    )
     unreadable = ("input:reasoning",) if found.unreadable else ()
     return Shown(found.items, new, found.removed, unreadable)
 

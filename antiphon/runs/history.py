@@ -51,12 +51,18 @@ _KIND: dict[type[Any], str] = {
 class Brought(Struct):
     """The items of one request: ``raw`` as stored (normalised, with ids), ``items`` opened.
     ``kinds``: their types. ``dropped`` names items left out that were no mere retelling
-    (``input[i]``)."""
+    (``input[i]``). ``places``: where in the request the items stood, where that is not in order.
+    """
 
     raw: list[Any]
     items: list[Item]
     kinds: Set[type[Any]]
     dropped: list[str] = []
+    places: Sequence[int] | None = None
+
+    def place(self, index: int) -> int:
+        """Where in the request's ``input`` an item stood."""
+        return index if self.places is None else self.places[index]
 
     @property
     def calling(self) -> bool:
@@ -177,12 +183,14 @@ def bring(
     items = open_items(raw)
     keep = new_ones(items, past)
     dropped: list[str] = []
+    places: Sequence[int] | None = None
     if len(keep) != len(items):
+        places = keep
         dropped = contradicting(items, past, keep)
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
     raws = normal(raw, items, ids, past.by_id) if stored else []
-    return Brought(raws, items, set(map(type, items)), dropped)
+    return Brought(raws, items, set(map(type, items)), dropped, places)
 
 
 def normal(
@@ -336,7 +344,7 @@ def check_calls(past: Said, brought: Brought) -> None:
     called = set(_ids_of(CALLING, brought.items))
     answered = set(_ids_of(ANSWERING, brought.items))
     if not answered <= called:
-        check_called(called | past.called, brought.items)
+        check_called(called | past.called, brought.items, places=brought.places)
     for item in (*past.open.values(), *brought.items):
         if type(item) not in CALLING:
             continue
@@ -362,9 +370,14 @@ def check_outputs(past: Said) -> None:
         )
 
 
-def check_called(called: Container[str], items: Sequence[Item], param: str = "input") -> None:
-    """Every output has its call."""
-    for index, item in enumerate(items):
+def check_called(
+    called: Container[str],
+    items: Sequence[Item],
+    param: str = "input",
+    places: Sequence[int] | None = None,
+) -> None:
+    """Every output has its call. ``places``: where in ``param`` they stood (None: in order)."""
+    for index, item in zip(range(len(items)) if places is None else places, items, strict=True):
         if isinstance(item, OUTPUTS) and item.call_id not in called:
             kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
             raise ClientError(

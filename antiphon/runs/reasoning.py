@@ -76,10 +76,16 @@ def unsealing(keeper: Keeper, model: str) -> Callable[[Sequence[Item]], Sequence
 
 
 def reopened(
-    items: Sequence[Item], new: int, *, keeper: Keeper, model: str, all_turns: bool
+    items: Sequence[Item],
+    new: int,
+    *,
+    keeper: Keeper,
+    model: str,
+    all_turns: bool,
+    place: Callable[[int], int] = int,
 ) -> Reopened:
     """The context with its sealed reasoning opened. The last ``new`` items are the caller's: raises
-    ``ClientError`` naming the one that was changed."""
+    ``ClientError`` naming the one that was changed, by its ``place`` in the request."""
     found = Reopened(list(items), [])
     first_new = len(items) - new
     boundary = 0 if all_turns else _last_user_at(items) + 1
@@ -95,7 +101,7 @@ def reopened(
             sealed = _opened(keeper, str(item.encrypted_content))
         except Unsealable as fault:
             if is_new and fault.reason != "foreign":
-                raise refusal(fault, f"input[{at - first_new}]") from None
+                raise refusal(fault, f"input[{place(at - first_new)}]") from None
             reason: Reason = "organization_mismatch"
         else:
             if sealed.model == model:

@@ -42,12 +42,13 @@ def check_items(
     model: str,
     settings: RunSettings,
     param: str = "input",
+    places: Sequence[int] | None = None,
 ) -> bool:
     """Refuse what cannot be shown to the model. Whether there is a document among the items.
-    ``param`` is what the request calls them."""
+    ``param`` is what the request calls them, ``places`` where in it they stood (None: in order)."""
     check_count(len(items) + len(past.items), settings)
     files = False
-    for index, item in enumerate(items):
+    for index, item in zip(range(len(items)) if places is None else places, items, strict=True):
         field = FIELD_OF_PARTS.get(type(item))
         if field is None:
             if kind := _control(item):

@@ -226,7 +226,7 @@ class Run:
 
     def feed(self, deltas: Sequence[Delta]) -> list[Event]:
         """Take one batch of the current model call in."""
-        if not isinstance(self.step, CallModel):
+        if type(self.step) is not CallModel:
             raise LocalProtocolError("a batch came while no model call is under way")
         free = self._warden.free
         if type(deltas[0]) in free if len(deltas) == 1 else free.issuperset(map(type, deltas)):

@@ -46,7 +46,8 @@ def key_from(text: str) -> bytes:
 
 def keys_from(text: str) -> tuple[bytes, ...]:
     """All keys of a setting or a file, the active one first. Raises ``ValueError``."""
-    return tuple(key_from(word) for word in _SEPARATORS.split(text.strip()) if word)
+    words = [word for word in _SEPARATORS.split(text.strip()) if word]
+    return tuple(key_from(word) for word in words or [""])
 
 
 def master_keys(

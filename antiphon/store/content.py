@@ -11,8 +11,19 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from antiphon.errors import ClientError
+
 SHUT = b"\x00"
 """How shut content begins; JSON never does."""
+
+
+def erased() -> ClientError:
+    """What is said of content whose key was dropped."""
+    return ClientError(
+        "What was stored here was erased: the key of this project's content was dropped.",
+        status=404,
+        code="content_erased",
+    )
 
 
 class Content(Protocol):
@@ -41,6 +52,9 @@ class Plain:
         return content
 
     def open(self, project: str, content: bytes) -> bytes:
+        """As the port says. Where nothing is encrypted any more, no key is left for what was."""
+        if content[:1] == SHUT:
+            raise erased()
         return content
 
 

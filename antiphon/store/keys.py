@@ -13,9 +13,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from antiphon.errors import ClientError, RemoteError
+from antiphon.errors import RemoteError
 from antiphon.store.base import Database
-from antiphon.store.content import SHUT
+from antiphon.store.content import SHUT, erased
 from antiphon.store.work import Work
 
 LOOK_SECONDS = 60.0
@@ -150,11 +150,7 @@ class ProjectContent:
             return content
         known = self._known.get(project)
         if known is None or content[1 : 1 + _NUMBER_BYTES] != known.number:
-            raise ClientError(
-                "What was stored here was erased: the key of this project's content was dropped.",
-                status=404,
-                code="content_erased",
-            )
+            raise erased()
         return known.box.open(content[1 + _NUMBER_BYTES :])
 
     async def drop(self, project: str) -> bool:

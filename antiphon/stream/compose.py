@@ -206,7 +206,7 @@ class Composer:
         self._close_item("incomplete" if cut else "completed")
         if answer and not cut and not self._calls:
             output = self._gate.response.output
-            if not output or isinstance(output[-1], Reasoning | Compaction | FunctionCallOutput):
+            if not output or isinstance(output[-1], (Reasoning, Compaction, FunctionCallOutput)):
                 self._open_part("output_text")
                 self._close_item("completed")
         self._blank.clear()

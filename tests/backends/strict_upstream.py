@@ -140,8 +140,9 @@ REFUSES = "refuses-"
 
 
 class StrictUpstream:
-    """``url`` ends in ``/v1``. ``bodies``, ``raws`` and ``headers``: every completion asked for, refused
-    or not; ``refusals``: why; ``connections``, ``listed``: how often; ``left``: a client went away."""
+    """``url`` ends in ``/v1``. ``bodies``, ``raws`` and ``headers``: every completion asked for,
+    refused or not; ``refusals``: why; ``connections``, ``listed``: how often; ``left``: who
+    went away."""
 
     def __init__(self, *, api_key: str | None = None) -> None:
         self.url = ""

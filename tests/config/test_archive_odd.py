@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from antiphon.app import running
+from antiphon import restoring
+from antiphon.app import purge, running
 from antiphon.config import StoreSettings
 from antiphon.types.resources import CreateConversation
-from tests.config.test_archive import config, lines_of, run, simple, sqlite, written
+from tests.config.test_archive import chain, config, lines_of, run, simple, sqlite, written
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -127,3 +128,52 @@ def test_an_odd_chat_completion_spoils_no_other(
     assert "chat completion" in done.output, done.output
     again = run("import", "archive", str(file), *into(target))
     assert "imported: 0 responses; 0 deleted" in again.output and "0 chat" in again.output
+
+
+@pytest.mark.requirement("archive:encrypted")
+def test_what_was_purged_does_not_stop_an_export_without_encryption(tmp_path: Path) -> None:
+    async def go() -> None:
+        settings = config(sqlite(tmp_path), at_rest=True)
+        async with running(settings) as app:
+            await chain(app, 2)
+            items = [{"role": "user", "content": "hello"}]
+            await app.runs.threads.create("ours", CreateConversation(items=items))
+        assert await purge(settings, "ours")
+        async with running(config(sqlite(tmp_path))) as app:
+            await chain(app, 1)
+
+    asyncio.run(go())
+    file = tmp_path / "out.jsonl"
+    done = run("export", str(file), "--data", str(tmp_path))
+    assert done.exit_code == 0, done.exception
+    assert "exported: 1 responses, 2 deleted" in done.output and "3 of them cannot" in done.output
+
+
+@pytest.mark.requirement("archive:again")
+def test_who_stops_an_import_is_not_shown_what_goes_on_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, _ = simple(tmp_path, 4)
+    monkeypatch.setattr(restoring, "LINES_AT_ONCE", 2)
+    unheard: list[dict[str, Any]] = []
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: unheard.append(context))
+
+        def lines() -> Iterator[bytes]:
+            for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
+                if number == 3:  # two responses are on their way when this is heard
+                    loop.call_soon(stopped.cancel)
+                yield line
+
+        target = config(sqlite(tmp_path / "new"))
+        work = restoring.restore(lines(), target, None, dry_run=False, progress=lambda _: None)
+        stopped = asyncio.create_task(work)
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+
+    asyncio.run(go())
+    assert not unheard
+    done = run("import", "archive", str(file), "--data", str(tmp_path / "new"))
+    assert done.exit_code == 0 and "imported: 2 responses;" in done.output

@@ -57,3 +57,35 @@ def test_doctor_says_so(
     said = CliRunner().invoke(main, command)
     assert said.exit_code == 0, said.output
     assert line in said.output
+
+
+@pytest.mark.requirement("config:doctor:findings")
+@pytest.mark.parametrize(
+    ("settings", "line", "code"),
+    [
+        ({}, "ok    encryption: the master key is made beside the database", 0),
+        ({"KEY": "hunter2"}, "fail  encryption: Nothing can be sealed or opened: an encr", 1),
+        ({"KEY": "00" * 32}, "ok    encryption: the master keys can be read", 0),
+    ],
+)
+def test_doctor_looks_at_the_master_keys(
+    settings: dict[str, str],
+    line: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"ANTIPHON__ENCRYPTION__{name}", value)
+    command = ["doctor", "--scripted", "--port", "0", "--data", str(tmp_path)]
+    said = CliRunner().invoke(main, command)
+    assert said.exit_code == code and line in said.output, said.output
+    assert "hunter2" not in said.output
+
+
+@pytest.mark.requirement("config:doctor:findings")
+def test_doctor_tells_that_replicas_have_no_master_key(postgres_url: str) -> None:
+    command = ["doctor", "--scripted", "--port", "0", "--database", postgres_url]
+    said = CliRunner().invoke(main, command)
+    assert "warn  encryption: no master key" in said.output, said.output
+    assert "→ Set encryption.key_file" in said.output

@@ -277,3 +277,13 @@ def test_ids_that_come_twice_or_are_too_long_are_replaced() -> None:
     items = read([json.dumps(line).encode() for line in lines]).threads[0].items
     assert items[0]["id"] == "m" and len({item["id"] for item in items}) == 3
     assert all(len(item["id"]) <= 64 for item in items)
+
+
+@pytest.mark.requirement("assistants:import:order")
+def test_a_message_that_is_told_twice_is_imported_once() -> None:
+    first, second = message("m1", "t", 1, "x"), message("m2", "t", 2, "y")
+    pages = [[first, second], [second], [message("m2", "t", 3, "y")]]
+    lines = [json.dumps({"object": "list", "data": page}).encode() for page in pages]
+    found = read(lines)
+    said = [item["content"][0]["text"] for item in found.threads[0].items]
+    assert said == ["x", "y", "y"] and found.left_out == {"repeated message": 1}

@@ -186,6 +186,14 @@ MISTAKES = {
         "[[keys]]\nkey_file = '/no/file'",
         "keys[0].key_file: cannot read the key",
     ),
+    "no such master key": (
+        "[encryption]\nkey_env = 'NOT_SET_ANYWHERE'",
+        "encryption.key_env: the environment variable NOT_SET_ANYWHERE is not set",
+    ),
+    "no such master key file": (
+        "[encryption]\nkey_file = '/no/file'",
+        "encryption.key_file: cannot read the key file /no/file",
+    ),
     "same key twice": (
         "[[keys]]\nkey = 'topsecret'\n[[keys]]\nkey = 'topsecret'\nproject = 'b'",
         "keys: the same key is given twice",

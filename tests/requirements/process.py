@@ -87,8 +87,8 @@ REQUIREMENTS = {
     ),
     "process:websocket:refused": Requirement(
         source="clients.md (Codex CLI)",
-        behaviour="A WebSocket upgrade that is switched off is answered with 426, and is no line in "
-        "the log.",
+        behaviour="A WebSocket upgrade that is switched off is answered with 426, and is no line "
+        "in the log.",
     ),
     "process:memory:idle": Requirement(
         source="stack.md §0", behaviour="An idle server takes less than 100 MB."

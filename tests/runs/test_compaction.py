@@ -318,3 +318,56 @@ async def test_leaving_during_the_summary_cancels() -> None:
             break
         await r.runs.close()
         assert (await r.retrieve(live.response.id))["status"] == "cancelled"
+
+
+@pytest.mark.requirement("compaction:sealed")
+async def test_a_compaction_without_content_is_refused_and_not_overlooked() -> None:
+    async with rig() as r:
+        empty = {"type": "compaction", "encrypted_content": ""}
+        first = await r.create("summary", input="alpha")
+        for parent in (None, first.id):
+            with pytest.raises(ClientError) as refusal:
+                said = [{"role": "user", "content": "a"}, empty, {"role": "user", "content": "b"}]
+                await r.create("summary", input=said, previous_response_id=parent)
+            assert refusal.value.code == "invalid_encrypted_content"
+            assert refusal.value.param == "input[1].encrypted_content"
+
+
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"type": "function_call_output", "call_id": "call_x", "output": "y"}, "call_id"),
+    (
+        {"role": "user", "content": [{"type": "input_image", "image_url": "nowhere"}]},
+        "content[0].image_url",
+    ),
+]
+
+
+@pytest.mark.requirement("compaction:sealed")
+async def test_what_is_refused_behind_a_compaction_is_named_by_its_place() -> None:
+    async with rig() as r:
+        said: list[dict[str, Any]] = [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "alpha"},
+            {"type": "compaction_trigger"},
+        ]
+        (item,) = raw(await r.create("summary", input=said))
+        changed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
+        for one, field in ((changed, "encrypted_content"), *UNFIT):
+            said = [{"role": "user", "content": "a"}, item, {"role": "user", "content": "b"}, one]
+            with pytest.raises(ClientError) as refusal:
+                await r.create("rethink", input=said)
+            assert refusal.value.param == f"input[3].{field}"
+
+
+@pytest.mark.requirement("compaction:sealed")
+async def test_what_is_refused_behind_items_sent_again_is_named_by_its_place() -> None:
+    async with rig() as r:
+        first = await r.create("rethink", input="alpha")
+        again = raw(first)
+        changed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
+        broken = {"type": "compaction", "encrypted_content": "x"}
+        sealed = [(one, "encrypted_content") for one in (changed, broken)]
+        for one, field in (*sealed, *UNFIT):
+            with pytest.raises(ClientError) as refusal:
+                await r.create("rethink", input=[*again, one], previous_response_id=first.id)
+            assert refusal.value.param == f"input[{len(again)}].{field}"

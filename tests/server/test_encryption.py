@@ -73,6 +73,20 @@ async def test_what_is_encrypted_is_not_served_by_mistake_without_its_key(tmp_pa
         await said(tmp_path, "again")
 
 
+@pytest.mark.requirement("sealing:rest:server")
+@pytest.mark.parametrize("at_rest", [True, False])
+@pytest.mark.parametrize("key", ["hunter2", " ", ","])
+async def test_a_master_key_that_is_none_is_told_at_the_start(
+    tmp_path: Path, key: str, at_rest: bool
+) -> None:
+    mistaken = EncryptionSettings(key=key, at_rest=at_rest)
+    settings = msgspec.structs.replace(config(tmp_path), encryption=mistaken)
+    with pytest.raises(RemoteError, match="an encryption key is 32 random bytes") as said:
+        async with running(settings):
+            pass
+    assert "hunter2" not in str(said.value)
+
+
 @pytest.mark.requirement("sealing:rest:purge")
 async def test_purge_by_name(tmp_path: Path) -> None:
     first, _ = await said(tmp_path, "My name is Wilhelmina.")
@@ -86,6 +100,10 @@ async def test_purge_by_name(tmp_path: Path) -> None:
 def test_purge_on_the_command_line(tmp_path: Path) -> None:
     run = CliRunner()
     asked = ["purge", "default", "--data", str(tmp_path)]
+    mistaken = run.invoke(main, [*asked, "--yes"])
+    assert mistaken.exit_code == 1 and "there is no database at" in mistaken.output
+    assert not any(tmp_path.iterdir())
+    assert run.invoke(main, ["migrate", "--data", str(tmp_path)]).exit_code == 0
     refused = run.invoke(main, asked, input="n\n")
     assert refused.exit_code == 1 and "Nobody can undo this" in refused.output
     nothing = run.invoke(main, [*asked, "--yes"])
