@@ -28,6 +28,7 @@ def one_round(nginx: float, ours: float, stored: float) -> dict[str, Sample]:
         "nginx": sample(nginx, p50=200, rate=5000),
         "antiphon": sample(ours, p50=300, rate=4000),
         "antiphon-stored": sample(stored, p50=500, rate=4000),
+        "antiphon-postgres": sample(stored - 20, p50=500, rate=4000),
     }
 
 

@@ -35,6 +35,8 @@ def test_each_goal_has_its_figure_and_verdict() -> None:
     assert figures == {
         "plain": (pytest.approx((20 / 60 + 10 / 25) / 2), "goal"),
         "stored": (pytest.approx((20 / 120 + 10 / 80) / 2), "goal"),
+        "postgres": (pytest.approx((20 / 100 + 10 / 60) / 2), "goal"),
+        "postgres_get": (pytest.approx((20 / 100 + 10 / 60) / 2), "goal"),
         "paced": (pytest.approx(1.7), "goal"),
         "paced_stored": (2.0, "goal"),
         "burst": (pytest.approx((1e6 / 3.5 + 1e6 / 5) / 2), "stretch"),
@@ -82,6 +84,8 @@ def test_without_nginx_no_share_is_claimed() -> None:
     assert unmeasured == {
         "plain",
         "stored",
+        "postgres",
+        "postgres_get",
         "paced",
         "paced_stored",
         "latency",

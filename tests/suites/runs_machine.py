@@ -47,6 +47,7 @@ class Known(Struct):
     lease_until: int = 0
     cancel_asked: bool = False
     attempt: int = 0
+    claimed: bool = False
     log: list[int] = []
     steps: dict[str, Step] = {}
     ends: int = 0
@@ -95,7 +96,7 @@ class RunsMachine(RuleBasedStateMachine):
             assert run is None
         else:
             assert run is not None
-            known.status, known.attempt = "in_progress", 1
+            known.status, known.attempt, known.claimed = "in_progress", 1, True
             self.took(run, owner)
 
     @rule(owner=st.sampled_from(OWNERS), limit=st.integers(1, 4), expired=st.booleans())
@@ -112,6 +113,7 @@ class RunsMachine(RuleBasedStateMachine):
         for run, one in zip(runs, taken, strict=True):
             assert run.cancel_asked == one.cancel_asked
             one.attempt += 1
+            one.claimed = True
             if not one.cancel_asked:
                 one.status = "in_progress"
             assert (run.status, run.attempt) == (one.status, one.attempt)
@@ -169,6 +171,7 @@ class RunsMachine(RuleBasedStateMachine):
                 known = self.of(claim)
                 known.epoch += 1
                 known.lease_until = 0
+                known.attempt -= 1  # ending in peace is none
         self.believed[owner] = []
 
     @rule(data=st.data(), count=st.integers(1, 5), offset=st.sampled_from([0, 0, 0, -1, 1]))
@@ -293,7 +296,7 @@ class RunsMachine(RuleBasedStateMachine):
             assert (state.events, state.log_until) == (len(known.log), known.log_until)
             assert state.cancel_asked == known.cancel_asked
             assert known.ends == int(known.over)
-            if known.cancel_asked and known.attempt == 0:
+            if known.cancel_asked and not known.claimed:
                 assert state.started_at is None
             lines = [
                 json.loads(line)
