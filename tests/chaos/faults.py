@@ -32,6 +32,7 @@ async def kill(fleet: Fleet, seconds: float, chance: random.Random) -> int:
     while time.monotonic() < until:
         victim = chance.choice(fleet.replicas)
         await in_thread(victim.kill)
+        fleet.harm()
         count += 1
         await asyncio.sleep(chance.uniform(0.2, 1.0))
         await in_thread(victim.start)
@@ -47,6 +48,7 @@ async def freeze(fleet: Fleet, seconds: float, chance: random.Random) -> int:
         victim = chance.choice(fleet.replicas)
         victim.signal(signal.SIGSTOP)
         victim.frozen = True
+        fleet.harm()
         await asyncio.sleep(fleet.lease_seconds * 1.7)
         victim.signal(signal.SIGCONT)
         victim.frozen = False

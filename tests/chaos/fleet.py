@@ -193,6 +193,7 @@ class Fleet:
         self, replicas: int = 3, *, nats: bool = False, lease_seconds: float = LEASE_SECONDS
     ) -> None:
         self.function = Function()
+        self.harmed: list[float] = []
         self._count = replicas
         self._with_nats = nats
         self.lease_seconds = lease_seconds
@@ -232,6 +233,10 @@ class Fleet:
         trace: TracebackType | None,
     ) -> None:
         self._exit.close()
+
+    def harm(self) -> None:
+        """A replica died or froze just now."""
+        self.harmed.append(time.monotonic())
 
     def trouble(self) -> str:
         """What the replicas logged as errors nobody expected."""

@@ -51,11 +51,13 @@ class Watched:
     def terminals(self) -> int:
         return sum(event["type"] in TERMINAL for event in self.events.values())
 
-    @property
-    def silence_seconds(self) -> float:
-        """The longest time between two events."""
-        times = self.seen_at
-        return max((b - a for a, b in pairwise(times)), default=0.0)
+    def silence_seconds(self, harmed: list[float]) -> float:
+        """The longest time between two events in which harm was done once at most (``harmed``:
+        when it was): whoever takes over from a dead replica may be killed too."""
+        silences = (
+            b - a for a, b in pairwise(self.seen_at) if sum(a - 1 < at < b for at in harmed) < 2
+        )
+        return max(silences, default=0.0)
 
     def see(self, event: Event, after: int) -> None:
         """One event of a reader that asked for those above ``after``."""

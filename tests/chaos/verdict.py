@@ -80,7 +80,7 @@ async def _judge_run(load: Load, run: Watched, number: int, found: Verdict) -> N
     found.contradictions += run.contradictions
     found.not_one_terminal += run.terminals != 1
     found.failed += run.events[run.last]["type"] != "response.completed"
-    found.silence_seconds = max(found.silence_seconds, run.silence_seconds)
+    found.silence_seconds = max(found.silence_seconds, run.silence_seconds(load.fleet.harmed))
     response = await _get(load, number, f"/v1/responses/{run.id}")
     if response is None:
         found.lost_runs += 1
