@@ -171,7 +171,7 @@ class RunsMachine(RuleBasedStateMachine):
                 known = self.of(claim)
                 known.epoch += 1
                 known.lease_until = 0
-                known.attempt -= 1  # ending in peace is none
+                known.attempt = max(0, known.attempt - 1)  # ending in peace is none
         self.believed[owner] = []
 
     @rule(data=st.data(), count=st.integers(1, 5), offset=st.sampled_from([0, 0, 0, -1, 1]))
