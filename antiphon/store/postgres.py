@@ -42,7 +42,7 @@ from antiphon.store.postgres_link import (
 )
 from antiphon.store.postgres_schema import migrated, pending_migrations
 from antiphon.store.postgres_writes import BATCH_BYTES_MAX, Writes
-from antiphon.store.work import Begin, T
+from antiphon.store.work import Begin, T, resolve
 
 if TYPE_CHECKING:
     import asyncpg
@@ -137,7 +137,7 @@ class PostgresStore:
     async def save(self, row: StoredResponse) -> None:
         """As the port says. A caller that is cancelled while waiting leaves the row queued."""
         done = asyncio.get_running_loop().create_future()
-        self.put(row, partial(_resolve, done))
+        self.put(row, partial(resolve, done))
         await done
 
     async def load(self, project: str, response_id: str) -> StoredResponse | None:
@@ -198,7 +198,7 @@ class PostgresStore:
         """As the port says."""
         self._check_open()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._works_queue.put(None, (work,), partial(_resolve, done))
+        self._works_queue.put(None, (work,), partial(resolve, done))
         return await done
 
     async def drive(self, connection: asyncpg.Connection, begin: Begin[T]) -> T:
@@ -265,15 +265,6 @@ def _none_found(statement: str, parameters: Sequence[Any]) -> list[Any]:
     if kind in ("SELECT", "DELETE") or (kind == "UPDATE" and names.isdisjoint(unfit)):
         return []
     raise failed("text with NUL or half of a surrogate pair cannot be stored")
-
-
-def _resolve(done: asyncio.Future[Any], outcome: Any) -> None:
-    if done.done():  # its caller was cancelled
-        return
-    if isinstance(outcome, Exception):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)
 
 
 def _settled_without_row(settled: Settled, outcome: Any) -> None:

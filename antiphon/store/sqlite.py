@@ -47,7 +47,7 @@ from antiphon.store.sqlite_file import (
     translated,
 )
 from antiphon.store.tree import Parent
-from antiphon.store.work import Begin, Fenced, Rows, T, Value, Work
+from antiphon.store.work import Begin, Fenced, Rows, T, Value, Work, resolve
 
 SWEEP_ROWS_PER_COMMIT = 32
 
@@ -135,7 +135,7 @@ class SqliteStore:
     async def save(self, row: StoredResponse) -> None:
         """As the port says. A caller that is cancelled while waiting leaves the row queued."""
         done = _future()
-        self.put(row, partial(_resolve, done))
+        self.put(row, partial(resolve, done))
         await done
 
     async def load(self, project: str, response_id: str) -> StoredResponse | None:
@@ -238,7 +238,7 @@ class SqliteStore:
         if self._commits is None or self._refusal:
             raise failed(self._refusal)
         done = _future()
-        self._commits.put(None, change, partial(_resolve, done))
+        self._commits.put(None, change, partial(resolve, done))
         return await done
 
     def _stop_writing(self) -> str:
@@ -346,15 +346,6 @@ def _none_found(statement: str) -> Rows:
     if statement.lstrip().startswith("SELECT"):
         return []
     raise failed("text with half of a surrogate pair cannot be stored")
-
-
-def _resolve(done: asyncio.Future[Any], outcome: Any) -> None:
-    if done.done():  # its caller was cancelled
-        return
-    if isinstance(outcome, Exception):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)
 
 
 def _impossible(row: StoredResponse | None, error: Exception) -> RemoteError:

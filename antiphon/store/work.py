@@ -13,6 +13,7 @@ then nothing of it is written.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
@@ -35,3 +36,13 @@ Begin = Callable[[], Work[T]]
 class Fenced(Exception):
     """The row is no longer ours to write: somebody else owns it, or it is over. Raised by a
     work; the transaction leaves no trace and the caller stops what it was doing."""
+
+
+def resolve(done: asyncio.Future[Any], outcome: Any) -> None:
+    """Hand the outcome of a work, or the exception it raised, to who awaits it."""
+    if done.done():  # its caller was cancelled
+        return
+    if isinstance(outcome, Exception):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
