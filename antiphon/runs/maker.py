@@ -127,7 +127,9 @@ class Maker:
         as soon as this returns."""
         if self._claiming:
             self.stop_claiming(0)
-        await self._wait_for(lambda: not self._held, self._drained_by)
+        await self._wait_for(lambda: not self._held and not self._entering, self._drained_by)
+        # What the database is just giving us would be nobody's until its lease is over.
+        await self._wait_for(lambda: not self._entering, monotonic() + _STORED_WAIT_SECONDS)
         for held in self._held.values():
             if held.live is not None:
                 held.live.pause_for_good()

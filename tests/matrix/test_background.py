@@ -26,9 +26,8 @@ from tests.matrix.roads import (
     said,
 )
 
-CANCEL_SECONDS_MAX = 0.5
-SLACK_SECONDS = 0.5
-"""For a machine that runs other tests at the same time."""
+CANCEL_SECONDS_MAX = 5.0
+"""It would never end by itself; how long a cancellation takes is for ``make chaos``."""
 NOT_BACKGROUND = {
     "json": "only background responses can be followed by others while they are made",
     "sse": "the same",
@@ -58,7 +57,7 @@ def test_another_client_cancels(client: Client, beside: Client) -> None:
     began = time.monotonic()
     cancelled = beside.responses.cancel(id)
     assert cancelled.status == "cancelled"
-    assert time.monotonic() - began < CANCEL_SECONDS_MAX + SLACK_SECONDS
+    assert time.monotonic() - began < CANCEL_SECONDS_MAX
     events += list(stream)
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert events[-1].type == "response.output_item.done"

@@ -53,7 +53,7 @@ REQUIREMENTS = {
     ),
     "background:cancel": Requirement(
         _ISSUE,
-        "Cancelling stops it within half a second, keeps what was written, and is idempotent.",
+        "Cancelling stops it at once, keeps what was written, and is idempotent.",
     ),
     "background:cancel:over": Requirement(
         "api-surface §8", "Cancelling what has ended returns it unchanged."
@@ -110,7 +110,7 @@ REQUIREMENTS = {
         _ISSUE, "Any replica replays and follows, without gap or repetition."
     ),
     "background:replicas:cancel": Requirement(
-        _ISSUE, "Cancelling at another replica stops it within half a second."
+        _ISSUE, "Cancelling at another replica stops it at once."
     ),
     "background:replicas:never-claims": Requirement(
         "ours", "A replica with runs_max = 0 queues and shows, and makes nothing."

@@ -33,6 +33,9 @@ from tests.store import postgres
 pytestmark = pytest.mark.anyio
 
 LEASE_SECONDS = 0.5
+LONG_LEASE_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
+"""Far less than what would happen otherwise takes; how long it takes is for ``make chaos``."""
 
 
 class Replica(NamedTuple):
@@ -44,7 +47,7 @@ class Replica(NamedTuple):
 async def replica(url: str, data: Path, **background: Any) -> Replica:
     life = AsyncExitStack()
     settings = config(
-        StoreSettings(data=str(data), url=url), lease_seconds=LEASE_SECONDS, **background
+        StoreSettings(data=str(data), url=url), **{"lease_seconds": LEASE_SECONDS, **background}
     )
     app = await life.enter_async_context(running(settings))
     return Replica(app, await life.enter_async_context(client_of(app)), life)
@@ -88,13 +91,10 @@ async def test_another_replica_shows_what_was_and_what_comes(
 
 
 @pytest.mark.requirement("background:replicas:cancel")
-async def test_another_replica_cancels_it_within_half_a_second(
-    makes: Replica, other: Replica
-) -> None:
+async def test_another_replica_cancels_what_would_never_end(makes: Replica, other: Replica) -> None:
     stream, first = await begun(makes, "endless")
-    began = asyncio.get_running_loop().time()
-    cancelled = await other.client.responses.cancel(first[0].response.id)
-    assert asyncio.get_running_loop().time() - began < 0.5
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        cancelled = await other.client.responses.cancel(first[0].response.id)
     assert cancelled.status == "cancelled"
     events = [*first, *await all_of(stream)]
     assert numbers(events) == list(range(len(events)))
@@ -143,16 +143,16 @@ async def test_a_replica_that_lost_its_lease_writes_nothing_more(
 
 
 @pytest.mark.requirement("background:replicas:drain")
-async def test_a_replica_that_ends_hands_over_in_less_than_a_second(
+async def test_a_replica_that_ends_hands_over_long_before_its_lease_is_over(
     postgres_url: str, tmp_path: Path, other: Replica
 ) -> None:
-    ending = await replica(postgres_url, tmp_path)
+    ending = await replica(postgres_url, tmp_path, lease_seconds=LONG_LEASE_SECONDS)
     made = await started(ending.client, "slow-100ms")
-    began = asyncio.get_running_loop().time()
-    await ending.life.aclose()
-    async with asyncio.timeout_at(began + 1.0):
+    closing = asyncio.create_task(ending.life.aclose())
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not other.app.background.maker.has(made.id):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+        await closing
     assert (await ended(other.client, made.id)).output_text == SPOKEN
 
 

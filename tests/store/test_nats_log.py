@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -166,6 +167,7 @@ async def test_takeovers_under_fire_leave_no_gap_and_no_double(rig: NatsLogRig) 
                 return
             wrote.set()
             at += 2
+            await asyncio.sleep(random.uniform(0, 0.005))
 
     writers = []
     async with asyncio.timeout(60):
@@ -173,7 +175,9 @@ async def test_takeovers_under_fire_leave_no_gap_and_no_double(rig: NatsLogRig) 
             wrote, log = asyncio.Event(), (rig.log, rig.other)[number % 2]
             claim = await rig.claimed("r1")
             writers.append(asyncio.create_task(write(log, claim, wrote)))
-            await wrote.wait()  # the one before goes on writing meanwhile
+            waiting = asyncio.create_task(wrote.wait())  # the one before goes on meanwhile
+            await asyncio.wait((waiting, writers[-1]), return_when=asyncio.FIRST_COMPLETED)
+            assert wrote.is_set(), await writers[-1]
         stop.set()
         await asyncio.gather(*writers)
     chunks = await rig.other.read("ours", "r1", -1, 100_000)
