@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.lock pyproject.toml | cksum 
 CHECKED := antiphon tests docs requirements bench training examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages bench-check chaos train lock clean
+.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages bench-check chaos clients train lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-check: $(RUN_STAMP) ## instructions a request takes, beside its budget (va
 chaos: $(DEV_STAMP) ## kill, freeze and restart everything under load, weigh it; writes its tables (12 minutes)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
+clients: $(DEV_STAMP) ## install every client and run it against a new server; some: ARGS="openai codex"
+	$(BIN)/python -m tests.clients $(ARGS)
+
 train: $(RUN_STAMP) ## make the demo model again (numpy and torch go to .venv-train)
 	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
 	.venv-train/bin/python -m pip install -q -r training/requirements.txt
@@ -76,7 +79,7 @@ lock: $(DEV_STAMP) ## resolve the lock files again (ARGS=--upgrade: newest versi
 	$(BIN)/python requirements/refresh.py $(ARGS)
 
 clean: ## remove the environment and everything generated
-	rm -rf $(VENV) .venv-train .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/.build
+	rm -rf $(VENV) .venv-train .venv-bench .venv-clients build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/.build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -35,6 +35,7 @@ from antiphon.config import (
     ChatSettings,
     Config,
     LlamaCppSettings,
+    ResponsesSettings,
     ScriptedSettings,
     StoreSettings,
     projects,
@@ -68,6 +69,7 @@ from antiphon.tools.functions import HttpFunction
 
 BACKENDS = {
     ChatSettings: "antiphon.backends.chat:Chat",
+    ResponsesSettings: "antiphon.backends.responses:Responses",
     LlamaCppSettings: "antiphon.backends.llamacpp:LlamaCpp",
     ScriptedSettings: "antiphon.backends.scripted:Scripted",
 }
@@ -184,6 +186,7 @@ class App:
             under_way=self.under_way,
             websocket=self.config.websocket,
             webhooks=self.webhooks,
+            open_responses=self.config.server.profile == "open-responses",
         )
 
     @asynccontextmanager
@@ -439,8 +442,14 @@ def _route(settings: BackendSettings, observe: Observe) -> Route:
     """A backend and the model names it answers."""
     backend = _backend(settings, observe)
     match settings:
-        case ChatSettings(name=name, models=models, rename=rename, retries=retries):
-            return Route(name=name, backend=backend, models=models, rename=rename, retries=retries)
+        case ChatSettings() | ResponsesSettings():
+            return Route(
+                name=settings.name,
+                backend=backend,
+                models=settings.models,
+                rename=settings.rename,
+                retries=settings.retries,
+            )
         case LlamaCppSettings(model_name=model):
             return Route(name="llamacpp", backend=backend, models=(model,))
         case ScriptedSettings():

@@ -27,6 +27,7 @@ _PATHS = {
     "data": "store.data",
     "database": "store.url",
     "bus": "bus.url",
+    "api_profile": "server.profile",
     "log_format": "log.format",
     "log_level": "log.level",
 }
@@ -60,7 +61,12 @@ def settings_options(command: Command) -> Command:
             metavar="KEY",
             help="Key callers must send. May be repeated: each key is a tenant of its own.",
         ),
-        click.option("--upstream", metavar="URL", help="Chat-completions server to put in front."),
+        click.option("--upstream", metavar="URL", help="Model server to put in front."),
+        click.option(
+            "--upstream-api",
+            metavar="NAME",
+            help="What it speaks: chat (chat completions, the default) or responses.",
+        ),
         click.option(
             "--upstream-key-env",
             metavar="NAME",
@@ -72,6 +78,11 @@ def settings_options(command: Command) -> Command:
             "--scripted",
             is_flag=True,
             help="Serve the scripted models (for tests), not the demo model.",
+        ),
+        click.option(
+            "--api-profile",
+            metavar="NAME",
+            help="openai or open-responses: whose rules hold where the two exclude each other.",
         ),
         click.option("--log-format", metavar="FORMAT", help="json, pretty or auto."),
         click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error."),
@@ -342,8 +353,8 @@ def _flags(options: Mapping[str, Any]) -> list[Flag]:
         backends.append({"kind": "scripted"})
     if options["upstream"] is not None:
         backends.append(_upstream(options))
-    elif options["upstream_key_env"] is not None or options["profile"] is not None:
-        raise ConfigError("--upstream-key-env and --profile need --upstream URL")
+    elif any(options[name] is not None for name in ("upstream_key_env", "upstream_api", "profile")):
+        raise ConfigError("--upstream-key-env, --upstream-api and --profile need --upstream URL")
     if backends:
         given = [name for name in ("model", "scripted", "upstream") if options[name]]
         flags.append(Flag("backends", backends, "--" + ", --".join(given)))
@@ -357,7 +368,10 @@ def _upstream(options: Mapping[str, Any]) -> dict[str, Any]:
         "profile": options["profile"],
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    return {"kind": "chat", **given}
+    api = options["upstream_api"] or "chat"
+    if api not in ("chat", "responses"):
+        raise ConfigError("--upstream-api takes chat or responses")
+    return {"kind": api, **given}
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import platformdirs
 from msgspec import Meta
 
+from antiphon.config_backends import ChatSettings as ChatSettings
+from antiphon.config_backends import ResponsesSettings as ResponsesSettings
 from antiphon.config_base import (
     SECRET,
     Seconds,
@@ -41,25 +43,6 @@ OPEN_PROJECT = "default"
 """Everybody's project where no keys are set."""
 _Tokens = Annotated[int, Meta(ge=64)]
 _Threads = Annotated[int, Meta(ge=1, le=1_024)]
-
-Profile = Literal[
-    "auto",
-    "generic",
-    "anthropic",
-    "azure",
-    "deepseek",
-    "gemini",
-    "groq",
-    "inline-thinking",
-    "llamacpp",
-    "lmstudio",
-    "mistral",
-    "ollama",
-    "openai",
-    "openrouter",
-    "sglang",
-    "vllm",
-]
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
@@ -101,6 +84,14 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         bool,
         Meta(description="Log every request at level info, not only those answered with an error."),
     ] = False
+
+    profile: Annotated[
+        Literal["openai", "open-responses"],
+        Meta(
+            description="Whose rules hold where OpenAI's API and the Open Responses specification "
+            "exclude each other (see [Open Responses](open-responses.md))."
+        ),
+    ] = "openai"
 
     @property
     def is_local(self) -> bool:
@@ -259,60 +250,6 @@ class RunSettings(Section, frozen=True, kw_only=True):
     ] = "content"
 
 
-class ChatSettings(Secret, frozen=True, kw_only=True, tag_field="kind", tag="chat"):
-    """An upstream that speaks chat completions: vLLM, llama.cpp, Ollama, a provider."""
-
-    url: Annotated[
-        str,
-        Meta(
-            description="Base address; `/chat/completions` is added. Ends in `/v1` nearly always."
-        ),
-    ]
-    name: Annotated[
-        str, Meta(min_length=1, max_length=64, description="Its name in logs and metrics.")
-    ] = "upstream"
-    profile: Annotated[
-        Profile,
-        Meta(
-            description="Whose habits it has (field names, roles, limits); `auto` knows them by "
-            "the address."
-        ),
-    ] = "auto"
-    models: Annotated[
-        list[str],
-        Meta(
-            description="Model names it serves, `*` and `?` allowed; empty: whatever no other "
-            "backend serves."
-        ),
-    ] = []
-    rename: Annotated[
-        dict[str, str], Meta(description="Model name callers use → name the upstream knows.")
-    ] = {}
-    headers: Annotated[
-        dict[str, str], Meta(description="Headers to add to every request.", extra=SECRET)
-    ] = {}
-    connect_seconds: Annotated[
-        SecondsAboveZero, Meta(description="Limit for opening a connection.")
-    ] = 10.0
-    first_byte_seconds: Annotated[
-        SecondsAboveZero, Meta(description="Limit for the first byte of the answer.")
-    ] = 300.0
-    idle_seconds: Annotated[
-        SecondsAboveZero,
-        Meta(description="Longest silence inside an answer; noticed at most a quarter later."),
-    ] = 120.0
-    retries: Annotated[
-        int,
-        Meta(ge=0, le=10, description="Calls made again when nothing was produced (429, 5xx)."),
-    ] = 2
-
-    def __post_init__(self) -> None:
-        Secret.__post_init__(self)
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("url must look like http://HOST:PORT/v1")
-
-
 class LlamaCppSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag="llamacpp"):
     """A GGUF model in a child process of this server; without a path, the demo model."""
 
@@ -348,7 +285,7 @@ class ScriptedSettings(Section, frozen=True, kw_only=True, tag_field="kind", tag
     """Models under `scripted/…` that do what their name says, for tests and demonstrations."""
 
 
-BackendSettings = ChatSettings | LlamaCppSettings | ScriptedSettings
+BackendSettings = ChatSettings | ResponsesSettings | LlamaCppSettings | ScriptedSettings
 
 
 class AzureSettings(Section, frozen=True, kw_only=True):

@@ -20,7 +20,13 @@ import apsw
 from msgspec import Struct
 
 from antiphon import app
-from antiphon.config import ChatSettings, Config, LlamaCppSettings, unnamed_projects
+from antiphon.config import (
+    ChatSettings,
+    Config,
+    LlamaCppSettings,
+    ResponsesSettings,
+    unnamed_projects,
+)
 from antiphon.config_base import place_of
 from antiphon.errors import AntiphonError
 from antiphon.process import listen
@@ -63,7 +69,7 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
         match backend:
             case LlamaCppSettings():
                 yield _engine()
-            case ChatSettings():
+            case ChatSettings() | ResponsesSettings():
                 yield await _upstream(backend)
 
 
@@ -191,7 +197,7 @@ def _engine() -> Finding:
     return Finding("fail", "engine", problem)
 
 
-async def _upstream(settings: ChatSettings) -> Finding:
+async def _upstream(settings: ChatSettings | ResponsesSettings) -> Finding:
     about = f"upstream {settings.name}"
     parts = urlsplit(settings.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -36,6 +36,7 @@ LAYERS = (
 
 # Files at the top that belong to a part of another name.
 PART_OF = {
+    "config_backends": "config",
     "config_base": "config",
     "config_sources": "config",
     "config_state": "config",

@@ -16,7 +16,7 @@ from msgspec import Struct
 from antiphon.errors import ClientError, RemoteError
 from antiphon.stream.deltas import Delta, Finish
 from antiphon.types.items import Item
-from antiphon.types.tools import Format, NamedChoice, TextFormat, Tool
+from antiphon.types.tools import CallableTool, Format, NamedChoice, TextFormat, Tool
 
 
 class Capabilities(Struct, frozen=True):
@@ -29,7 +29,10 @@ class Capabilities(Struct, frozen=True):
     ``images``: image parts are understood. ``logprobs``: token log probabilities are returned.
     ``takes_reasoning``: the model can be shown what it thought earlier.
     ``context_tokens``: the window, when known. ``unsent``: the API's names of parameters that
-    cannot be passed on; a request that sets one is told (``x-antiphon-downgrades``).
+    cannot be passed on; a request that sets one is told (``x-antiphon-downgrades``). ``native``:
+    types of tools other than functions and freeform ones that it takes as they are.
+    ``summaries``: it sums up its own reasoning (``reasoning.summary``). ``carries``: how the
+    encrypted reasoning begins that it made and takes back (``deltas.CARRIED``); empty: none.
     """
 
     tools: bool = True
@@ -43,6 +46,9 @@ class Capabilities(Struct, frozen=True):
     takes_reasoning: bool = True
     context_tokens: int | None = None
     unsent: frozenset[str] = frozenset()
+    summaries: bool = False
+    carries: str = ""
+    native: frozenset[str] = frozenset()
 
 
 class Known(Struct, frozen=True, eq=False):
@@ -63,7 +69,9 @@ class Turn(Struct, frozen=True, kw_only=True):
 
     ``items`` is the whole context, oldest first: references resolved, every call answered,
     documents already turned into text or images. ``instructions`` comes before them.
-    ``tools`` are the ones the model may use (``allowed_tools`` already applied).
+    ``tools`` are the ones the model may use (``allowed_tools`` already applied), under names of
+    their own; ``native`` those that are more than a function and that the backend has itself
+    (``Capabilities.native``).
     Numbers are None when the caller did not set them: then nothing is sent.
     ``stop``: texts that end the answer, which does not hold them.
     ``thoughts``: which reasoning among the items is shown to the model: what stands behind the last
@@ -75,12 +83,14 @@ class Turn(Struct, frozen=True, kw_only=True):
     model: str
     items: Sequence[Item]
     instructions: str | None = None
-    tools: Sequence[Tool] = ()
+    tools: Sequence[CallableTool] = ()
+    native: Sequence[Tool] = ()
     tool_choice: Literal["auto", "none", "required"] | NamedChoice = "auto"
     parallel_tool_calls: bool = True
     format: Format = TextFormat()
     verbosity: str | None = None
     effort: str | None = None
+    summary: str | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -25,6 +25,7 @@ from antiphon.backends.messages import (
 )
 from antiphon.backends.profiles import Profile, effort_for
 from antiphon.types.tools import (
+    CallableTool,
     CustomTool,
     FunctionTool,
     GrammarInput,
@@ -32,7 +33,6 @@ from antiphon.types.tools import (
     JsonSchemaFormat,
     NamedChoice,
     TextFormat,
-    Tool,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -173,7 +173,7 @@ def _choice(choice: str | NamedChoice) -> Any:
     return choice
 
 
-def tool_definition(tool: Tool, profile: Profile) -> dict[str, Any]:
+def tool_definition(tool: CallableTool, profile: Profile) -> dict[str, Any]:
     """A tool as chat completions declare it: always a function."""
     function: dict[str, Any] = {"name": wire_name(tool.name)}
     match tool:

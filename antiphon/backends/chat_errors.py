@@ -32,6 +32,19 @@ _CALLERS_NAMES = {
     "response_format": "text.format",
 }
 """Parameters of chat completions that have another name in the Responses API."""
+
+
+class Endpoint(Struct, frozen=True):
+    """What callers of an API are told of it: its name in words, the path that is added to the
+    configured address, and its parameters that have another name in the Responses API."""
+
+    name: str
+    path: str
+    callers_names: Mapping[str, str]
+
+
+CHAT = Endpoint("chat completions", "/chat/completions", _CALLERS_NAMES)
+
 _GENERAL = frozenset({"invalid_request_error", "badrequesterror", "bad_request"})
 """Types of errors that tell no more than the status, so are no codes."""
 _OVERFLOW = re.compile(
@@ -96,17 +109,21 @@ def _complaint(raw: Any) -> Complaint:
     )
 
 
-def error_of(status: int, headers: Mapping[str, str], complaint: Complaint) -> RemoteError:
+def error_of(
+    status: int, headers: Mapping[str, str], complaint: Complaint, asked: Endpoint = CHAT
+) -> RemoteError:
     """The error for an answer that is not 200. ``headers`` have lower-case names."""
     if status in (400, 413, 422):
-        return _refused(status, complaint)
-    error = _failed(status, headers, complaint)
+        return _refused(status, complaint, asked)
+    error = _failed(status, headers, complaint, asked)
     if complaint.message and status not in (401, 403):
         error.add_note(f"The upstream said: {complaint.message}")
     return error
 
 
-def _failed(status: int, headers: Mapping[str, str], complaint: Complaint) -> RemoteError:
+def _failed(
+    status: int, headers: Mapping[str, str], complaint: Complaint, asked: Endpoint
+) -> RemoteError:
     """The error for what is not about the caller's request."""
     if status in (401, 403):
         return RemoteError(
@@ -116,7 +133,7 @@ def _failed(status: int, headers: Mapping[str, str], complaint: Complaint) -> Re
             code="upstream_unauthorized",
         )
     if status == 404:
-        return _missing(complaint)
+        return _missing(complaint, asked)
     if status == 429:
         return RemoteError(
             "The upstream limits the rate of requests.",
@@ -148,13 +165,13 @@ def error_in_stream(chunk: Chunk, *, produced: bool) -> RemoteError:
     """The error for an ``error`` object inside an answer that began with 200."""
     raw = {"message": chunk.message, "code": chunk.code}
     complaint = _complaint({"error": chunk.error} if chunk.error else raw)
-    error = error_of(complaint.status or _status_of(complaint.code), {}, complaint)
+    error = error_of(complaint.status or status_of(complaint.code), {}, complaint)
     if produced:
         error.retryable = False
     return error
 
 
-def _status_of(code: str) -> int:
+def status_of(code: str) -> int:
     """The HTTP status a word of an error object stands for; 500 if it is none of them."""
     word = code.lower()
     if "rate_limit" in word or "too_many" in word or "quota" in word:
@@ -164,11 +181,11 @@ def _status_of(code: str) -> int:
     return 500
 
 
-def _refused(status: int, complaint: Complaint) -> RemoteError:
+def _refused(status: int, complaint: Complaint, asked: Endpoint) -> RemoteError:
     if _overflows(complaint):
         return ContextOverflow(_overflow_message(complaint))
     if "model_not_found" in complaint.code:
-        return _missing(complaint)
+        return _missing(complaint, asked)
     if status == 413:
         message, code = "The request is too large for the upstream", "request_too_large"
     else:
@@ -176,13 +193,13 @@ def _refused(status: int, complaint: Complaint) -> RemoteError:
         if not code or code.lower() in _GENERAL:
             code = "invalid_value"
     said = f": {complaint.message}" if complaint.message else f" (HTTP {status})."
-    return RemoteError(message + said, status=400, code=code[:64], param=_param(complaint))
+    return RemoteError(message + said, status=400, code=code[:64], param=_param(complaint, asked))
 
 
-def _param(complaint: Complaint) -> str | None:
+def _param(complaint: Complaint, asked: Endpoint) -> str | None:
     """The caller's parameter the upstream means: it knows them by the names of its own API."""
     named = complaint.param
-    return _CALLERS_NAMES.get(re.split(r"[.\[]", named, maxsplit=1)[0], named) or None
+    return asked.callers_names.get(re.split(r"[.\[]", named, maxsplit=1)[0], named) or None
 
 
 def _overflows(complaint: Complaint) -> bool:
@@ -194,7 +211,7 @@ def _overflow_message(complaint: Complaint) -> str:
     return f"The input does not fit the model's context window{said}"
 
 
-def _missing(complaint: Complaint) -> RemoteError:
+def _missing(complaint: Complaint, asked: Endpoint) -> RemoteError:
     if "model" in complaint.code or "model" in complaint.message.lower():
         return RemoteError(
             f"The model does not exist: {complaint.message}",
@@ -203,8 +220,8 @@ def _missing(complaint: Complaint) -> RemoteError:
             param="model",
         )
     return RemoteError(
-        "The upstream has no chat completions at its configured address (HTTP 404); "
-        "its url has to end where /chat/completions begins, usually in /v1.",
+        f"The upstream has no {asked.name} at its configured address (HTTP 404); "
+        f"its url has to end where {asked.path} begins, usually in /v1.",
         status=502,
         code="upstream_not_found",
     )
@@ -226,14 +243,22 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+def is_not_taken(complaint: Complaint) -> bool:
+    """Whether it says that the server does not know or support something."""
+    return bool(_NOT_TAKEN.search(complaint.message))
+
+
+def is_about_schema(complaint: Complaint) -> bool:
+    """Whether it is about what is written in a JSON Schema."""
+    return bool(_ABOUT_SCHEMA.search(f"{complaint.code} {complaint.message}"))
+
+
 def refused_field(complaint: Complaint, body: Mapping[str, Any]) -> str | None:
     """The dispensable field of ``body`` that the complaint says the server does not take.
 
     None if it is about anything else: a value, a schema, a field nobody may leave out.
     """
-    if not _NOT_TAKEN.search(complaint.message) or _ABOUT_SCHEMA.search(
-        f"{complaint.code} {complaint.message}"
-    ):
+    if not is_not_taken(complaint) or is_about_schema(complaint):
         return None
     sent = [field for field in DISPENSABLE if field in body]
     if any(tool["function"].get("strict") for tool in body.get("tools", ())):

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from antiphon.backends import demo
 from antiphon.backends.base import Call, Capabilities, Model, Sink, Turn
-from antiphon.backends.chat import Chat, Target
+from antiphon.backends.chat import Chat
 from antiphon.backends.chat_body import Body, chat_body, offered
 from antiphon.backends.chat_errors import complaint_of, error_of
 from antiphon.backends.chat_reading import Reader
@@ -31,6 +31,7 @@ from antiphon.backends.llamacpp_process import Address, Child, Launch
 from antiphon.backends.profiles import PROFILES
 from antiphon.backends.tool_text import ToolTextReader
 from antiphon.backends.transport import Timeouts
+from antiphon.backends.upstream import Target
 from antiphon.config import ChatSettings, LlamaCppSettings
 from antiphon.errors import RemoteError
 from antiphon.observe import Observe, nobody

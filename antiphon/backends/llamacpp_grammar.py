@@ -33,6 +33,7 @@ from antiphon.backends.base import Turn
 from antiphon.backends.messages import wire_name
 from antiphon.errors import RemoteError
 from antiphon.types.tools import (
+    CallableTool,
     CustomTool,
     FunctionTool,
     GrammarInput,
@@ -40,7 +41,6 @@ from antiphon.types.tools import (
     JsonSchemaFormat,
     NamedChoice,
     TextFormat,
-    Tool,
 )
 
 OPEN, CLOSE = "<tool_call>\n", "\n</tool_call>"
@@ -114,7 +114,7 @@ def _calls_rules(turn: Turn) -> list[str]:
     return [f"calls: call{more}", f"call: {alternatives}", *rules]
 
 
-def _call_rule(at: int, tool: Tool) -> str:
+def _call_rule(at: int, tool: CallableTool) -> str:
     opening = f'\n{{"name": "{wire_name(tool.name)}", '
     if isinstance(tool, CustomTool) and isinstance(tool.format, GrammarInput):
         begin, end = _literal(opening + '"input":\n'), _literal(CLOSE)
@@ -124,7 +124,7 @@ def _call_rule(at: int, tool: Tool) -> str:
     return f"call{at}: {begin} arguments{at} {end}\narguments{at}: {_arguments(at, tool)}"
 
 
-def _arguments(at: int, tool: Tool) -> str:
+def _arguments(at: int, tool: CallableTool) -> str:
     if isinstance(tool, CustomTool):
         return _json(_RAW_INPUT, strict=True)
     assert isinstance(tool, FunctionTool)

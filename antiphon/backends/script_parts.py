@@ -37,9 +37,9 @@ from antiphon.types.items import (
     Reasoning,
 )
 from antiphon.types.tools import (
+    CallableTool,
     CustomTool,
     NamedChoice,
-    Tool,
 )
 
 
@@ -115,6 +115,20 @@ def tool_results(turn: Turn) -> list[str]:
     return results[::-1]
 
 
+def calls_since_user(turn: Turn) -> tuple[list[str], list[str]]:
+    """The names of the tools called since the user last spoke, and what came back."""
+    names: list[str] = []
+    results: list[str] = []
+    for item in reversed(turn.items):
+        if isinstance(item, Message) and item.role == "user":
+            break
+        if isinstance(item, FunctionCall | CustomToolCall):
+            names.append(item.name)
+        elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+            results.append(text_of(item.output))
+    return names[::-1], results[::-1]
+
+
 # Building blocks
 
 
@@ -130,13 +144,13 @@ def say(text: str, *, finish: bool = True) -> Iterator[Batch]:
         yield [Finish("stop")]
 
 
-def arguments_for(tool: Tool, turn: Turn) -> str:
+def arguments_for(tool: CallableTool, turn: Turn) -> str:
     if isinstance(tool, CustomTool):
         return last_user_text(turn)
     return msgspec.json.encode(sample(tool.parameters)).decode()
 
 
-def start(index: int, tool: Tool, call_id: str = "") -> CallStart:
+def start(index: int, tool: CallableTool, call_id: str = "") -> CallStart:
     return CallStart(
         index, "custom" if isinstance(tool, CustomTool) else "function", tool.name, call_id
     )
@@ -146,13 +160,13 @@ def pieces(text: str, size: int = 8) -> list[str]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def call(index: int, tool: Tool, arguments: str, call_id: str = "") -> Iterator[Batch]:
+def call(index: int, tool: CallableTool, arguments: str, call_id: str = "") -> Iterator[Batch]:
     yield [start(index, tool, call_id)]
     for piece in pieces(arguments):
         yield [CallArguments(index, piece)]
 
 
-def chosen_tool(turn: Turn) -> Tool | None:
+def chosen_tool(turn: Turn) -> CallableTool | None:
     """The tool the caller named, else the first one offered; None if there is none."""
     if isinstance(turn.tool_choice, NamedChoice):
         return next((t for t in turn.tools if t.name == turn.tool_choice.name), None)
@@ -177,7 +191,7 @@ def calling(play: Play, count: int, *, ids: Sequence[str] = ("", "")) -> Iterato
     yield [Finish("calls")]
 
 
-def call_or_say(play: Play, tools: Sequence[Tool], arguments: str) -> Iterator[Batch]:
+def call_or_say(play: Play, tools: Sequence[CallableTool], arguments: str) -> Iterator[Batch]:
     if not tools or tool_results(play.turn):
         yield from words_instead(play.turn) or say("There is no tool I could call.")
         return

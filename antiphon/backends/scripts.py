@@ -39,6 +39,7 @@ from antiphon.backends.script_parts import (
     call,
     call_or_say,
     calling,
+    calls_since_user,
     chosen_tool,
     first_user_text,
     last_user_text,
@@ -298,6 +299,18 @@ def endless_tools(play: Play) -> Iterator[Batch]:
     yield [Finish("calls")]
 
 
+def each_tool(play: Play) -> Iterator[Batch]:
+    """Calls each offered function and custom tool once, a turn each, then tells what they said."""
+    called, results = calls_since_user(play.turn)
+    tools = [t for t in play.turn.tools if isinstance(t, FunctionTool | CustomTool)]
+    left = [t for t in tools if t.name not in called and play.turn.tool_choice != "none"]
+    if not left:
+        yield from say(f"The tools said: {'; '.join(results)}")
+        return
+    yield from call(0, left[0], arguments_for(left[0], play.turn))
+    yield [Finish("calls")]
+
+
 def unknown_tool(play: Play) -> Iterator[Batch]:
     """Calls a tool that nobody offered."""
     yield from call(0, FunctionTool(name="no_such_tool"), "{}")
@@ -421,6 +434,7 @@ SCRIPTS: dict[str, Script] = {
     "not-json-arguments": not_json_arguments,
     "no-arguments": no_arguments,
     "endless-tools": endless_tools,
+    "each-tool": each_tool,
     "unknown-tool": unknown_tool,
     "ignores-choice": ignores_choice,
     "json": json,

@@ -8,20 +8,24 @@ response over does not make it a second time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
+import msgspec
+
 from antiphon.observe import Broke, Observe, ToolFinished
+from antiphon.runs.rounds import Asked
 from antiphon.runs.steps import Interrupted, Steps
-from antiphon.tools.base import INTERRUPTED, ServerTool, ToolFailed
-from antiphon.types.items import FunctionCall
+from antiphon.tools.base import INTERRUPTED, Failure, Output, ServerTool, ToolFailed
+
+_outcome: Callable[[bytes], Output] = msgspec.json.Decoder(Output).decode
 
 
 class Sink(Protocol):
     """Who waits for the outputs. Its methods never wait and never raise."""
 
-    def answered(self, call_id: str, output: str) -> None: ...
+    def answered(self, call_id: str, output: Output) -> None: ...
 
     def broke(self, error: Exception) -> None:
         """No output will come: ``Fenced``, or what nobody expected."""
@@ -38,7 +42,7 @@ class Calling:
 
     def __init__(
         self,
-        calls: Sequence[FunctionCall],
+        calls: Sequence[Asked],
         tools: Mapping[str, ServerTool],
         sink: Sink,
         *,
@@ -69,7 +73,7 @@ class Calling:
             if task is not asyncio.current_task():
                 task.cancel()
 
-    async def _make(self, call: FunctionCall) -> None:
+    async def _make(self, call: Asked) -> None:
         try:
             output = await self._output(call)
         except Exception as error:
@@ -79,33 +83,34 @@ class Calling:
         if not self._closed:
             self._sink.answered(call.call_id, output)
 
-    async def _output(self, call: FunctionCall) -> str:
+    async def _output(self, call: Asked) -> Output:
         tool = self._tools[call.name]
-        key = str(call.id)
         if self._steps is None:
-            return await self._call(tool, call.arguments, key)
+            return await self._call(tool, call.arguments, call.key)
 
         async def step() -> bytes:
-            return (await self._call(tool, call.arguments, key)).encode()
+            return msgspec.json.encode(await self._call(tool, call.arguments, call.key))
 
         try:
-            return (await self._steps.step(key, "again" if tool.again else "once", step)).decode()
+            done = await self._steps.step(call.key, "again" if tool.again else "once", step)
         except Interrupted:
             self._tell(tool, 0.0, "interrupted")
-            return INTERRUPTED
+            return Failure(INTERRUPTED)
+        return _outcome(done)
 
-    async def _call(self, tool: ServerTool, arguments: str, key: str) -> str:
-        """The output of one attempt. A failure is an output as well."""
+    async def _call(self, tool: ServerTool, arguments: str, key: str) -> Output:
+        """What came of one attempt. A failure is an output as well."""
         began = monotonic()
         outcome = "cancelled"
+        output: Output
         try:
             output = await tool.call(arguments, key=key)
             outcome = "ok"
         except ToolFailed as failure:
-            output, outcome = failure.message, "failed"
+            output, outcome = Failure(failure.message, failure.detail), "failed"
         except Exception as error:
             self._observe(Broke("tool", error, self._response_id))
-            output, outcome = f"The function {tool.name} failed.", "failed"
+            output, outcome = Failure(f"The function {tool.name} failed."), "failed"
         finally:
             self._tell(tool, monotonic() - began, outcome)
         return output

@@ -290,7 +290,7 @@ def _split(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         start -= 1
     old, waiting = list(items[:start]), items[start:]
     answered = {item.call_id for item in waiting if isinstance(item, OUTPUTS)}
-    calls = [i for i in old if type(i) in CALLING and i.call_id in answered]  # type: ignore[union-attr]
+    calls = [i for i in old if type(i) in CALLING and i.call_id in answered]  # type: ignore[union-attr,operator]
     question: list[Item] = []
     if not any(isinstance(item, Message) and item.role == "user" for item in waiting):
         question += [i for i in old if isinstance(i, Message) and i.role == "user"][-1:]
@@ -306,7 +306,7 @@ def _is_input(item: Item) -> bool:
 def _unanswered(items: Sequence[Item]) -> list[Item]:
     """Calls whose outputs are still to come."""
     answered = {item.call_id for item in items if isinstance(item, OUTPUTS)}
-    return [i for i in items if type(i) in CALLING and i.call_id not in answered]  # type: ignore[union-attr]
+    return [i for i in items if type(i) in CALLING and i.call_id not in answered]  # type: ignore[union-attr,operator]
 
 
 def _stands(message: Message) -> bool:

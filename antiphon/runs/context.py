@@ -38,6 +38,7 @@ from antiphon.store.base import Store, StoredResponse
 from antiphon.store.conversations import Conversations
 from antiphon.store.work import Begin
 from antiphon.stream.compose import Seal
+from antiphon.stream.forms import Form
 from antiphon.tools.base import ServerTool
 from antiphon.types.codec import encode
 from antiphon.types.content import InputText
@@ -73,7 +74,8 @@ class Context(Struct, kw_only=True):
     the model's thoughts, which are shown to nobody if it ``hides`` them; then ``unseal`` opens them
     for the model's next turn.
 
-    ``served``: by name, the tools whose calls the server answers itself.
+    ``served``: by name, the tools whose calls the server answers itself; ``forms``: what the calls
+    of tools become that are more than functions.
     """
 
     project: str
@@ -101,6 +103,7 @@ class Context(Struct, kw_only=True):
     hides: bool = False
     unseal: Callable[[Sequence[Item]], Sequence[Item]] | None = None
     served: Mapping[str, ServerTool] = {}
+    forms: Mapping[str, Form] = {}
 
     def abandon(self) -> Sequence[Gone]:
         """There will be no response after all: whoever has a context and does not ``start`` it
@@ -195,7 +198,8 @@ async def resolve(
         downgrades=[*wishes.downgrades, *found.downgrades],
         said=found.said,
         past=found.past,
-        served=wishes.served,
+        served=wishes.offer.served,
+        forms=wishes.offer.forms,
     )
     if fitted is not None:
         context.turn, context.compaction = fitted.turn, fitted.plan
@@ -440,6 +444,7 @@ def _turn(asked: CreateResponse, wishes: Wishes, found: _Gathered) -> Turn:
         items=found.items,
         instructions=asked.instructions,
         tools=wishes.shown,
+        native=wishes.offer.native or (),
         tool_choice=wishes.mode,
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         format=wishes.format,

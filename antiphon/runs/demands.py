@@ -10,6 +10,7 @@ Checks are compiled once per distinct schema or grammar and kept (an LRU of ``_C
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -20,14 +21,13 @@ from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError
 from antiphon.runs.schemas import SchemaCheck, compiled, loaded
 from antiphon.types.tools import (
-    AllowedTools,
+    CallableTool,
     CustomTool,
     Format,
     FunctionTool,
     GrammarInput,
     JsonObjectFormat,
     JsonSchemaFormat,
-    NamedChoice,
     Tool,
 )
 
@@ -161,32 +161,24 @@ def _is_strict(tool: FunctionTool) -> bool:
     )
 
 
-def argument_checks(tools: list[Tool], able: Capabilities) -> dict[str, Check]:
+def argument_checks(
+    tools: Sequence[CallableTool], able: Capabilities, paths: Mapping[str, str]
+) -> dict[str, Check]:
     """The checks of calls this backend does not guarantee. Compiles every grammar and every
-    schema of a strict function, so that a broken one is a 400 before the model is asked."""
+    schema of a strict function, so that a broken one is a 400 before the model is asked.
+    ``paths``: where the tools stand in the request, by name."""
     checks: dict[str, Check] = {}
-    for index, tool in enumerate(tools):
+    for tool in tools:
+        path = paths[tool.name]
         if isinstance(tool, FunctionTool) and tool.strict:
             schema = tool.parameters or {"type": "object"}
             check: Check = schema_check(
-                schema, param=f"tools[{index}].parameters", code="invalid_function_parameters"
+                schema, param=f"{path}.parameters", code="invalid_function_parameters"
             )
             if able.strict_tools != "enforced":
                 checks[tool.name] = check
         elif isinstance(tool, CustomTool) and isinstance(tool.format, GrammarInput):
-            check = grammar_check(tool.format, param=f"tools[{index}].format.definition")
+            check = grammar_check(tool.format, param=f"{path}.format.definition")
             if able.grammar != "enforced":
                 checks[tool.name] = check
     return checks
-
-
-def offered(tools: list[Tool], choice: Any) -> list[Tool]:
-    """The tools the model may use under this choice."""
-    if choice == "none":
-        return []
-    if isinstance(choice, NamedChoice):
-        return [tool for tool in tools if tool.name == choice.name]
-    if isinstance(choice, AllowedTools):
-        names = {entry.get("name") for entry in choice.tools}
-        return [tool for tool in tools if tool.name in names]
-    return tools

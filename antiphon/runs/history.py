@@ -391,7 +391,7 @@ def check_called(
 
 def _ids_of(kinds: Set[type[Any]], items: Sequence[Item]) -> list[str]:
     """The call ids of the items of these kinds (of calls, or of outputs)."""
-    return [item.call_id for item in items if type(item) in kinds]  # type: ignore[union-attr]
+    return [item.call_id for item in items if type(item) in kinds]  # type: ignore[union-attr,misc]
 
 
 def call_ids(past: Said, brought: Brought) -> frozenset[str]:

@@ -28,17 +28,18 @@ from antiphon.backends.base import Call, Turn
 from antiphon.errors import ContextOverflow, LocalProtocolError, RemoteError
 from antiphon.observe import Broke, ResponseFinished, Retried
 from antiphon.runs.calling import Calling
+from antiphon.runs.compacting import CallModel, Step
 from antiphon.runs.context import Context
-from antiphon.runs.rounds import CallTools
-from antiphon.runs.run import CallModel, Run, Step
+from antiphon.runs.rounds import Asked, CallTools
+from antiphon.runs.run import Run
 from antiphon.runs.truncation import shortened
 from antiphon.store.base import StoredResponse
 from antiphon.store.work import Fenced
 from antiphon.stream.deltas import Delta
 from antiphon.stream.spelling import head_and_output, joined
+from antiphon.tools.base import Output
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
-from antiphon.types.items import FunctionCall
 from antiphon.types.response import Response
 from antiphon.types.tools import TextFormat
 
@@ -280,7 +281,7 @@ class Live:
 
     # -- calls the server answers -----------------------------------------------------------
 
-    def _call_tools(self, calls: Sequence[FunctionCall]) -> None:
+    def _call_tools(self, calls: Sequence[Asked]) -> None:
         context = self._context
         self._call = Calling(
             calls,
@@ -291,7 +292,7 @@ class Live:
             observe=self._runs.observe,
         )
 
-    def answered(self, call_id: str, output: str) -> None:
+    def answered(self, call_id: str, output: Output) -> None:
         """The output of one of the calls under way."""
         run = self._run
         step = run.step

@@ -19,14 +19,15 @@ from antiphon.runs.context import Begun, Context
 from antiphon.runs.demands import Demands
 from antiphon.runs.echo import Flavour
 from antiphon.runs.held import ending
-from antiphon.runs.wishes import served
 from antiphon.store.base import StoredResponse
 from antiphon.store.runs import ClaimedRun
 from antiphon.store.work import Begin
-from antiphon.types.codec import encode, open_tools
+from antiphon.types.codec import encode
 from antiphon.types.events import Event, OutputItemAdded
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
+from antiphon.types.tool_codec import open_tools
+from antiphon.types.tools import FunctionTool
 
 if TYPE_CHECKING:
     from antiphon.runs.driver import Runs
@@ -114,7 +115,11 @@ def bare_context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Contex
         started_ms=order.started_ms,
         downgrades=[],
         also=(release,),
-        served=served(open_tools(asked.tools), runs.functions),
+        served={
+            tool.name: runs.functions[tool.name]
+            for tool in open_tools(asked.tools)
+            if isinstance(tool, FunctionTool) and tool.name in runs.functions
+        },
     )
 
 

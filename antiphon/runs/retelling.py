@@ -3,7 +3,8 @@
 Frameworks that chain by id often send earlier items again (with ids, or recognisable by their
 ``call_id``). Such items are dropped, and so are messages before them that repeat the history
 word for word: they belong to the same retelling. Without such a sign nothing is ever dropped,
-because asking the same question twice is legitimate. Neither an id nor a ``call_id`` is a sign by
+because asking the same question twice is legitimate. One more sign: the question that led to a
+call comes again before the output of that call. Neither an id nor a ``call_id`` is a sign by
 itself: some frameworks give every item the same made-up one, and some models number the calls of
 each turn anew.
 """
@@ -47,6 +48,8 @@ def new_ones(items: Sequence[Item], past: Said) -> list[int]:
         id = id_of(item)
         if id in known and not retold[index]:
             retold[index] = _is_same(item, known[id])
+    if (asked := _asked_again(items, past)) is not None:
+        retold[asked] = True
     if True not in retold:
         return list(range(len(items)))
     if past.items:
@@ -74,6 +77,21 @@ def contradicting(items: Sequence[Item], past: Said, kept: Sequence[int]) -> lis
         and isinstance(item, OUTPUTS)
         and _outcome(item) not in told.get(item.call_id, ())
     ]
+
+
+def _asked_again(items: Sequence[Item], past: Said) -> int | None:
+    """Where the user's last words stand again, before the first output of a call that came after
+    them: Semantic Kernel sends its question with every output."""
+    if not past.open:
+        return None
+    answers = (at for at, item in enumerate(items) if getattr(item, "call_id", "") in past.open)
+    answer = next(answers, 0)
+    said = (_wording(it) for it in reversed(past.items) if isinstance(it, Message))
+    question = next((words for words in said if words[0] == "user"), None)
+    for index, item in enumerate(items[:answer]):
+        if isinstance(item, Message) and _wording(item) == question:
+            return index
+    return None
 
 
 def _told(past: Said, items: Iterable[Item]) -> list[Call | CallOutput]:

@@ -8,21 +8,32 @@ says so. Those of the caller's own functions end the response; the caller answer
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Known
 from antiphon.runs.context import Context
-from antiphon.runs.said import CALLS
 from antiphon.stream.calls import is_object
+from antiphon.stream.forms import TOOL_SEARCH
+from antiphon.tools.base import Failure, Output
 from antiphon.types.codec import encode, open_stored
 from antiphon.types.items import (
     Compaction,
+    CustomToolCall,
     FunctionCall,
     FunctionCallOutput,
     OutputItem,
 )
+from antiphon.types.tool_items import (
+    McpApprovalRequest,
+    McpCall,
+    NativeCall,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
+from antiphon.types.tools import called
 
 NOT_AN_OBJECT = (
     "This call was not made: its arguments are not a JSON object. Call again with valid arguments."
@@ -39,16 +50,27 @@ UNKNOWN = (
 """What calls that nobody ran are answered with."""
 
 
+class Asked(Struct, frozen=True):
+    """A call the server has to answer. ``name``: as the model knows the tool; ``call_id``: by
+    which its output is told; ``key``: the id of its item, the same for every attempt at it."""
+
+    kind: Literal["function", "mcp", "tool_search"]
+    name: str
+    arguments: str
+    call_id: str
+    key: str
+
+
 class CallTools(Struct, frozen=True):
     """Make these calls, side by side, and tell each output (``Run.answered``)."""
 
-    calls: tuple[FunctionCall, ...]
+    calls: tuple[Asked, ...]
 
 
 class Rounds(Struct, eq=False):
     """The rounds of one response: a struct, because every response has one and few have rounds.
 
-    ``served``: names of the functions the server answers. Then how many calls may be made in all
+    ``served``: names of the tools the server answers. Then how many calls may be made in all
     (None: any number), and in how many turns the model may call. ``shown``: how many items of the
     output the next model call's context has already, or never gets.
     """
@@ -57,8 +79,8 @@ class Rounds(Struct, eq=False):
     _calls_left: int | None
     _left: int
     shown: int = 0
-    _waiting: list[FunctionCall] = []
-    _known: dict[str, str] = {}
+    _waiting: list[Asked] = []
+    _known: dict[str, Output] = {}
 
     @property
     def waiting(self) -> bool:
@@ -70,50 +92,56 @@ class Rounds(Struct, eq=False):
         """Whether the model has called in as many turns as it may."""
         return self._left < 1
 
-    def asked(self, output: Sequence[OutputItem]) -> list[FunctionCall]:
-        """Calls of the newest turn that the server has to answer and has not."""
+    def asked(self, output: Sequence[OutputItem], open: McpCall | None = None) -> list[Asked]:
+        """Calls of the newest turn that the server has to answer and has not. ``open``: the one
+        whose item is still open."""
+        if open is not None:
+            return [asked_of_mcp(open)]
         if not self.served:
             return []
         turn = output[self.shown :]
-        answered = {item.call_id for item in turn if isinstance(item, FunctionCallOutput)}
+        answered = _answered(turn)
         return [call for call in self._calls(turn) if call.call_id not in answered]
 
     def leaves_open(self, output: Sequence[OutputItem]) -> bool:
         """Whether the newest turn has calls that the caller must answer."""
         turn = output[self.shown :]
-        answered = {item.call_id for item in turn if isinstance(item, FunctionCallOutput)}
-        return any(_is_done(item) and item.call_id not in answered for item in turn)  # type: ignore[union-attr]
+        answered = _answered(turn)
+        return any(
+            type(item) is McpApprovalRequest or (_is_done(item) and item.call_id not in answered)  # type: ignore[union-attr,operator]
+            for item in turn
+        )
 
-    def begin(self, output: Sequence[OutputItem]) -> CallTools:
-        """The newest turn is over: what of it has to be called, perhaps nothing. What is known
-        without a call is told by ``take``."""
+    def begin_turn(self) -> None:
+        """A turn is over in which the model called."""
         self._left -= 1
-        self._waiting = self.asked(output)
-        waiting = {call.call_id for call in self._waiting}
+
+    def begin(self, calls: Sequence[Asked]) -> CallTools:
+        """What of these has to be called, perhaps nothing. What is known without a call is told
+        by ``take``."""
+        self._waiting = list(calls)
         to_make = []
-        for call in self._calls(output[self.shown :]):
+        for call in calls:
             problem = self._problem(call)
-            if call.call_id not in waiting:
-                continue
             if problem is None:
                 to_make.append(call)
             else:
                 self._known[call.call_id] = problem
         return CallTools(tuple(to_make))
 
-    def take(self, outputs: Mapping[str, str]) -> list[tuple[str, str]]:
+    def take(self, outputs: Mapping[str, Output]) -> list[tuple[Asked, Output]]:
         """Take outputs in, by call_id; those that can be told now, in the order of the calls."""
         self._known.update(outputs)
-        told: list[tuple[str, str]] = []
+        told: list[tuple[Asked, Output]] = []
         while self._waiting and self._waiting[0].call_id in self._known:
-            call_id = self._waiting.pop(0).call_id
-            told.append((call_id, self._known.pop(call_id)))
+            call = self._waiting.pop(0)
+            told.append((call, self._known.pop(call.call_id)))
         return told
 
-    def unmade(self, output: Sequence[OutputItem]) -> list[tuple[str, str]]:
+    def unmade(self, output: Sequence[OutputItem]) -> list[tuple[Asked, Output]]:
         """What calls without an output are answered with when the response ends."""
-        words = UNKNOWN if self._waiting else UNMADE
-        left = [(call.call_id, self._known.get(call.call_id, words)) for call in self.asked(output)]
+        words = Failure(UNKNOWN if self._waiting else UNMADE)
+        left = [(call, self._known.get(call.call_id, words)) for call in self.asked(output)]
         self._waiting = []
         return left
 
@@ -122,9 +150,7 @@ class Rounds(Struct, eq=False):
         are over, of which ``shown`` is the count."""
         last = 0
         for at in range(1, len(output)):
-            if type(output[at - 1]) is FunctionCallOutput and (
-                type(output[at]) is not FunctionCallOutput
-            ):
+            if _is_answer(output[at - 1]) and not _is_answer(output[at]):
                 last, before = at, output[last:at]
                 self._left -= 1
                 for call in self._calls(before):
@@ -132,26 +158,61 @@ class Rounds(Struct, eq=False):
         self.shown = last
         return output[:last]
 
-    def _calls(self, turn: Sequence[OutputItem]) -> list[FunctionCall]:
-        return [
-            item
-            for item in turn
-            if type(item) is FunctionCall and item.name in self.served and _is_done(item)
-        ]
+    def _calls(self, turn: Sequence[OutputItem]) -> list[Asked]:
+        """Those that the server answers, answered or not."""
+        found = []
+        for item in turn:
+            call = _asked_of(item)
+            if call is not None and call.name in self.served:
+                found.append(call)
+        return found
 
-    def _problem(self, call: FunctionCall) -> str | None:
+    def _problem(self, call: Asked) -> Output | None:
         """Why a call is not made; it counts if it is."""
         if not is_object(call.arguments):
-            return NOT_AN_OBJECT
+            return Failure(NOT_AN_OBJECT)
         if self._calls_left is not None:
             if self._calls_left < 1:
-                return TOO_MANY
+                return Failure(TOO_MANY)
             self._calls_left -= 1
         return None
 
 
+def asked_of_mcp(item: McpCall) -> Asked:
+    """The call of an MCP server's tool."""
+    id = str(item.id)
+    return Asked("mcp", called(item.server_label, item.name), item.arguments or "{}", id, id)
+
+
+def _asked_of(item: OutputItem) -> Asked | None:
+    match item:
+        case FunctionCall() if item.status == "completed":
+            name = called(item.namespace, item.name)
+            return Asked("function", name, item.arguments, item.call_id, str(item.id))
+        case ToolSearchCall() if item.execution == "server" and item.status == "completed":
+            text = encode(item.arguments).decode()
+            return Asked("tool_search", TOOL_SEARCH, text, str(item.call_id), str(item.id))
+    return None
+
+
+def _answered(turn: Sequence[OutputItem]) -> set[str]:
+    return {
+        str(item.call_id)
+        for item in turn
+        if isinstance(item, FunctionCallOutput | ToolSearchOutput)
+    }
+
+
+def _is_answer(item: OutputItem) -> bool:
+    return isinstance(item, FunctionCallOutput | ToolSearchOutput | McpCall)
+
+
 def _is_done(item: OutputItem) -> bool:
-    return isinstance(item, CALLS) and item.status == "completed"
+    return isinstance(item, _CALLS) and item.status == "completed"
+
+
+_CALLS = FunctionCall | CustomToolCall | NativeCall | ToolSearchCall
+"""Calls that somebody has to answer with an item of its own."""
 
 
 def behind(context: Context, said: Sequence[OutputItem]) -> Context:

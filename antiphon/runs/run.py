@@ -22,34 +22,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
-from antiphon.backends.base import Turn
 from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.ids import ItemIds
-from antiphon.runs.compaction import Compacted, Summary
+from antiphon.runs.compacting import CallModel, Compacting, Step
+from antiphon.runs.compaction import Summary
 from antiphon.runs.context import Context
 from antiphon.runs.demands import Demands
-from antiphon.runs.rounds import CallTools, Rounds, behind
-from antiphon.runs.truncation import shortened
+from antiphon.runs.rounds import Asked, CallTools, Rounds, behind
 from antiphon.runs.usage import NONE, added
 from antiphon.runs.warden import Warden
-from antiphon.sealing.base import Unsealable
 from antiphon.stream.compose import Composer
 from antiphon.stream.cuts import Cuts
 from antiphon.stream.deltas import Delta, Finish, Spent
+from antiphon.stream.forms import execution_error
 from antiphon.stream.gate import Gate
 from antiphon.stream.replay import TERMINAL_EVENT
-from antiphon.stream.resume import cut_open_items
+from antiphon.stream.resume import call_under_way, cut_open_items
+from antiphon.tools.base import Failure, Found, Output
 from antiphon.types.base import UNSET
 from antiphon.types.content import InputText
 from antiphon.types.events import Created, Event, InProgress, Queued
 from antiphon.types.items import (
-    Compaction,
     FunctionCallOutput,
     Message,
     OutputItem,
     OutputMessage,
+    Status,
 )
 from antiphon.types.response import (
     IncompleteDetails,
@@ -58,21 +57,10 @@ from antiphon.types.response import (
     ResponseStatus,
     Usage,
 )
+from antiphon.types.tool_items import McpCall, ToolSearchOutput
 
 
-class CallModel(Struct, frozen=True):
-    """Perform this model call. ``attempt`` counts from 1; ``reason`` says why it is repeated."""
-
-    turn: Turn
-    attempt: int = 1
-    reason: str = ""
-
-
-Step = CallModel | CallTools
-"""What a run wants done."""
-
-
-class Run:
+class Run(Compacting):
     """Executes one context. ``attempts`` bounds the model calls a broken demand may cost,
     ``rounds`` the turns in which the model calls what the server answers.
 
@@ -82,18 +70,11 @@ class Run:
     """
 
     __slots__ = (
-        "_aside_tokens",
         "_attempt",
         "_attempts",
-        "_composer",
         "_gate",
-        "_rounds",
         "_spent",
-        "_usage",
-        "_warden",
-        "context",
         "cuts",
-        "step",
     )
 
     def __init__(self, context: Context, *, attempts: int = 3, rounds: int = 32) -> None:
@@ -112,6 +93,7 @@ class Run:
             seal=context.seal,
             hides=context.hides,
         )
+        self._composer.forms = context.forms
         self._attempts = attempts
         self._attempt = 1
         self.step: Step | None = CallModel(turn)
@@ -171,6 +153,9 @@ class Run:
         cut_open_items(gate, log)
         output = gate.response.output
         self._composer.after(output)
+        under_way = call_under_way(gate, log)
+        if under_way is not None:
+            self._composer.reopen(under_way, len(output))
         if self.compacting:
             self._compacted_before(output)
         if not self.over:
@@ -191,10 +176,10 @@ class Run:
             self.context = behind(self.context, before)
             self._warden = Warden(self.context.demands)
         last = output[rounds.shown :]
-        if rounds.asked(output):
+        if self._asked():
             self._call_tools()
-        elif last and isinstance(last[-1], FunctionCallOutput):
-            rounds.begin(output)
+        elif last and isinstance(last[-1], FunctionCallOutput | ToolSearchOutput | McpCall):
+            rounds.begin_turn()
             self._next_round()
         elif ended or rounds.leaves_open(output):
             self._complete()
@@ -271,7 +256,7 @@ class Run:
             self._end("incomplete", cut=_cut("max_output_tokens"))
         elif reason == "filter":
             self._end("incomplete", cut=_cut("content_filter"))
-        elif self._rounds.served and self._rounds.asked(self.response.output):
+        elif self._rounds.served and self._asked():
             self._call_tools()
         else:
             self._complete()
@@ -279,9 +264,9 @@ class Run:
     def _complete(self) -> None:
         self._end("completed", completed_at=self.context.clock() // 1000)
 
-    # -- functions of the server ---------------------------------------------------------------
+    # -- tools of the server -------------------------------------------------------------------
 
-    def answered(self, outputs: Mapping[str, str]) -> list[Event]:
+    def answered(self, outputs: Mapping[str, Output]) -> list[Event]:
         """Outputs of the calls of the current step by call_id, some or all; told in the order of
         the calls, each as soon as those before it are."""
         if not isinstance(self.step, CallTools):
@@ -289,22 +274,49 @@ class Run:
         self._tell(outputs)
         return self._gate.take()
 
+    def _asked(self) -> list[Asked]:
+        return self._rounds.asked(self.response.output, self._composer.answering)
+
     def _call_tools(self) -> None:
         """The turn is over, and has calls that the server answers."""
         if self._rounds.exhausted:
             message = (
                 "The model went on calling functions and gave no answer (runs.tool_rounds_max)."
             )
-            self._end("failed", error=ResponseError(code="server_error", message=message))
+            self._composer.abandon()
+            self._fail(message)
             return
-        self.step = self._rounds.begin(self.response.output)
+        self._rounds.begin_turn()
+        self._make_calls()
+
+    def _make_calls(self) -> None:
+        self.step = self._rounds.begin(self._asked())
         self._tell({})
 
-    def _tell(self, outputs: Mapping[str, str]) -> None:
-        for call_id, output in self._rounds.take(outputs):
-            self._composer.answer(call_id, output)
-        if not self._rounds.waiting:
+    def _tell(self, outputs: Mapping[str, Output]) -> None:
+        for call, output in self._rounds.take(outputs):
+            self._answer(call, output)
+        if self._rounds.waiting:
+            return
+        if self._composer.answering is not None:
+            self._make_calls()  # the next call of the turn, which waited for its turn
+        else:
             self._next_round()
+
+    def _answer(self, call: Asked, output: Output) -> None:
+        text = output.text if isinstance(output, Failure) else output
+        match call.kind:
+            case "function":
+                self._composer.answer(call.call_id, text)
+            case "tool_search":
+                found = output.tools if isinstance(output, Found) else []
+                status: Status = "completed" if isinstance(output, Found) else "incomplete"
+                self._composer.found(call.call_id, found, status)
+            case "mcp":
+                error = None
+                if isinstance(output, Failure):
+                    error = output.detail or execution_error(output.text)
+                self._composer.conclude(output=None if error else str(text), error=error)
 
     def _next_round(self) -> None:
         """Every call of the server's is answered: the model goes on, unless the caller is next."""
@@ -325,84 +337,15 @@ class Run:
             return self._end("incomplete", cut=_cut("max_output_tokens"))
         self.step = CallModel(msgspec.structs.replace(self.context.turn, max_output_tokens=left))
 
-    # -- compaction: a model call of its own before the first one ------------------------------
-
-    @property
-    def compacting(self) -> bool:
-        """Whether the current step writes the summary of a compaction."""
-        return isinstance(self._warden, Summary)
-
-    def _compact_first(self) -> None:
-        plan = self.context.compaction
-        assert plan is not None
-        self._warden = Summary()
-        self.step = CallModel(plan.asking)
-
-    def _compacted(self, summary: str) -> None:
-        """The summary is there: its item is made, and the response goes on behind it."""
-        plan = self.context.compaction
-        assert plan is not None
-        self._aside_tokens = self._usage.output_tokens if self._usage else 0
-        if not summary:
-            return self._go_on(None)
-        try:
-            done = plan.finish(summary)
-        except Unsealable:
-            return self._go_on(None)
-        self._composer.compact(done.sealed)
-        self._rounds.shown = len(self.response.output)
-        self._go_on(done)
-
-    def _compacted_before(self, output: Sequence[OutputItem]) -> None:
-        """Whoever had this response before may have compacted already: not twice."""
-        plan = self.context.compaction
-        made = [i for i in output if isinstance(i, Compaction) and i.encrypted_content]
-        if made and plan is not None:
-            self._go_on(plan.reopened(made[0].encrypted_content))
-        elif output and plan is not None and not plan.alone:
-            self._go_on(None)  # it could not be made
-
-    def compact_otherwise(self, overflow: bool) -> Step | None:
-        """The summary's model call failed (``overflow``: its input was too long): the next step,
-        with less to sum up or without a summary. None where nothing is left to do but that."""
-        plan = self.context.compaction
-        if plan is None:
-            return None
-        items = shortened(plan.asking.items, 1) if overflow else None
-        if items is not None:
-            asking = msgspec.structs.replace(plan.asking, items=items, known=None)
-            plan = msgspec.structs.replace(plan, asking=asking)
-            self.context = msgspec.structs.replace(self.context, compaction=plan)
-            self._compact_first()
-        elif plan.alone:
-            return None
-        else:
-            self._add_usage()
-            self._go_on(None)
-        return self.step
-
-    def _go_on(self, done: Compacted | None) -> None:
-        plan = self.context.compaction
-        assert plan is not None
-        turn = plan.turn if done is None else done.turn
-        self.context = msgspec.structs.replace(self.context, compaction=None, turn=turn)
-        self._warden = Warden(self.context.demands)
-        if not plan.alone:
-            self.step = CallModel(turn)
-        elif done is not None:
-            self._complete()
-        else:
-            message = "The model wrote no summary, so the conversation could not be compacted."
-            self._end("failed", error=ResponseError(code="server_error", message=message))
-
     # -- demands -------------------------------------------------------------------------------
 
     def _again(self, problem: str) -> None:
         """Ask the model again, telling it what was wrong, or give up."""
         self._composer.close(cut=False, answer=False)
+        self._composer.abandon()
         if self._attempt >= self._attempts:
             message = f"The model broke a demand of the request {self._attempt} times. {problem}"
-            self._end("failed", error=ResponseError(code="server_error", message=message))
+            self._fail(message)
             return
         left = self._budget_left()
         if left is not None and left < 1:
@@ -463,8 +406,11 @@ class Run:
         final.completed_at = completed_at
         self.step = None
         if self._rounds.served:
-            for call_id, output in self._rounds.unmade(final.output):
-                self._composer.answer(call_id, output)
+            for call, output in self._rounds.unmade(final.output):
+                self._answer(call, output)
+
+    def _fail(self, message: str) -> None:
+        self._end("failed", error=ResponseError(code="server_error", message=message))
 
     def conclude(self, *, unstored: str | None = None) -> list[Event]:
         """The terminal event of a run that is over. ``unstored``: it had to be stored and could

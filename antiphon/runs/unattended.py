@@ -21,12 +21,12 @@ from antiphon.observe import Broke
 from antiphon.runs.context import Context
 from antiphon.runs.journal import RETRY_SECONDS, Record
 from antiphon.runs.live import Live
+from antiphon.runs.rounds import Asked
 from antiphon.store.base import StoredResponse
 from antiphon.store.runs import StoredRuns
 from antiphon.store.work import Fenced
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
-from antiphon.types.items import FunctionCall
 from antiphon.types.response import ResponseError
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ class Unattended(Live):
             self._record.when_logged(_nothing)  # instead of calls that waited for that
             self.deadline = inf
 
-    def _call_tools(self, calls: Sequence[FunctionCall]) -> None:
+    def _call_tools(self, calls: Sequence[Asked]) -> None:
         # Who takes over must find the calls in the log, else the model is asked again and they are
         # made a second time.
         self._record.when_logged(partial(self._call_logged, calls))
 
-    def _call_logged(self, calls: Sequence[FunctionCall]) -> None:
+    def _call_logged(self, calls: Sequence[Asked]) -> None:
         if self._context.steps is not None:
             so_far = msgspec.structs.replace(self.response, output=[], usage=self._run.usage)
             self._context.steps.note(encode(so_far))

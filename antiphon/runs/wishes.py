@@ -8,7 +8,7 @@ of it (a downgrade that is reported). Most requests set nothing any of these rul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,12 @@ from antiphon.backends.base import Backend, Capabilities
 from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.runs.compaction import threshold
-from antiphon.runs.demands import Demands, argument_checks, offered, settle_strict, text_check
+from antiphon.runs.demands import Demands, argument_checks, settle_strict, text_check
+from antiphon.runs.offering import NO_OFFER, Offer, chosen, mode, offer
 from antiphon.tools.base import ServerTool
-from antiphon.types.codec import open_choice, open_tools
 from antiphon.types.request import CreateResponse
-from antiphon.types.tools import AllowedTools, Format, FunctionTool, TextFormat, Tool
+from antiphon.types.tool_codec import open_choice, open_tools
+from antiphon.types.tools import AllowedTools, CallableTool, Format, FunctionTool, TextFormat, Tool
 
 
 class Wishes(Struct, frozen=True):
@@ -31,20 +32,19 @@ class Wishes(Struct, frozen=True):
     has of them. ``demands`` hold for a backend that is able to do what it said; ``demands_on``
     says what they are if a call taught otherwise. ``downgrades``: parameters that were accepted
     but are not fully honoured. ``all_turns``: all earlier reasoning is shown to the model.
-    ``served``: by name, the tools whose calls the server answers. ``plain``: nothing was asked for
-    (``is_plain``)."""
+    ``offer``: what the model has of the tools. ``plain``: nothing was asked for (``is_plain``)."""
 
     demands: Demands
     demands_on: Callable[[Capabilities], Demands]
     tools: list[Tool] = []
     choice: Any = "auto"
-    shown: list[Tool] = []
+    offer: Offer = NO_OFFER
+    shown: list[CallableTool] = []
     mode: Any = "auto"
     format: Format = TextFormat()
     logprobs: bool = False
     downgrades: list[str] = []
     all_turns: bool = False
-    served: Mapping[str, ServerTool] = {}
     plain: bool = False
 
 
@@ -75,21 +75,22 @@ def wishes_of(
     able = backend.capabilities(model)
     tools = settle_strict(described(open_tools(asked.tools), functions), able)
     choice = open_choice(asked.tool_choice, tools)
+    made = offer(tools, able, functions) if tools else NO_OFFER
     text = asked.text
     format = text.format if text is not None and text.format is not None else TextFormat()
-    demands_on = partial(_demands, asked, tools, choice, format, settings)
+    demands_on = partial(_demands, asked, made, choice, format, settings)
     return able, Wishes(
         demands=demands_on(able),
         demands_on=demands_on,
         tools=tools,
         choice=choice,
-        shown=tools if choice == "none" else offered(tools, choice),
-        mode=choice.mode if isinstance(choice, AllowedTools) else choice,
+        offer=made,
+        shown=made.tools if choice == "none" else chosen(made, choice),
+        mode=mode(made, choice),
         format=format,
         logprobs=_wants_logprobs(asked),
-        downgrades=downgrades(asked, able),
+        downgrades=[*downgrades(asked, able), *made.downgrades],
         all_turns=wants_all_turns(asked, able),
-        served=served(tools, functions) if functions else {},
     )
 
 
@@ -101,23 +102,14 @@ def described(tools: list[Tool], functions: Mapping[str, ServerTool]) -> list[To
 
 
 def _described(tool: Tool, functions: Mapping[str, ServerTool]) -> Tool:
-    known = functions.get(tool.name)
-    if known is None or not isinstance(tool, FunctionTool):
+    if not isinstance(tool, FunctionTool) or tool.name not in functions:
         return tool
+    known = functions[tool.name]
     return msgspec.structs.replace(
         tool,
         description=known.description if tool.description is None else tool.description,
         parameters=known.parameters if tool.parameters is None else tool.parameters,
     )
-
-
-def served(tools: Sequence[Tool], functions: Mapping[str, ServerTool]) -> dict[str, ServerTool]:
-    """Those of the tools that the server answers itself, by name."""
-    return {
-        tool.name: functions[tool.name]
-        for tool in tools
-        if isinstance(tool, FunctionTool) and tool.name in functions
-    }
 
 
 def is_plain(asked: CreateResponse) -> bool:
@@ -156,22 +148,22 @@ def is_plain(asked: CreateResponse) -> bool:
 
 def _demands(
     asked: CreateResponse,
-    tools: list[Tool],
+    made: Offer,
     choice: Any,
     format: Format,
     settings: RunSettings,
     able: Capabilities,
 ) -> Demands:
-    if tools and not able.tools and choice != "none":
+    if made.tools and not able.tools and choice != "none":
         raise cannot(f"The model '{asked.model}' does not take tools.", "tools")
     if _wants_logprobs(asked) and not able.logprobs:
         raise cannot(f"The model '{asked.model}' returns no log probabilities.", "include")
-    mode = choice.mode if isinstance(choice, AllowedTools) else choice
+    wanted = choice.mode if isinstance(choice, AllowedTools) else choice
     return Demands(
         text=text_check(format, able),
-        arguments=argument_checks(tools, able),
-        callable=frozenset(tool.name for tool in offered(tools, choice)),
-        must_call=mode not in ("auto", "none"),
+        arguments=argument_checks(made.tools, able, made.paths),
+        callable=frozenset(tool.name for tool in chosen(made, choice)),
+        must_call=wanted not in ("auto", "none"),
         one_call=asked.parallel_tool_calls is False,
         no_thoughts=settings.raw_reasoning == "none" and not wants_sealed(asked),
     )

@@ -22,7 +22,15 @@ from antiphon.server import websocket_asgi
 from antiphon.server.errors import no_websocket, stopping, unknown_url, wrong_method
 from antiphon.server.exchange import Deps, Exchange
 from antiphon.server.presence import CallerLeft
-from antiphon.server.routes import completions, conversations, health, models, responses, webhooks
+from antiphon.server.routes import (
+    completions,
+    conversations,
+    health,
+    models,
+    openapi,
+    responses,
+    webhooks,
+)
 
 __all__ = ["Deps", "build"]
 
@@ -76,6 +84,7 @@ def routes() -> list[Route]:
         _at("/healthz", public=True, GET=health.alive),
         _at("/readyz", public=True, GET=health.ready),
         _at("/metrics", public=True, GET=health.metrics),
+        _at("/openapi.json", public=True, GET=openapi.document),
     ]
 
 
@@ -163,16 +172,17 @@ class Resource:
     """
 
     def __init__(self, template: str, answers: Mapping[str, Answer], *, public: bool) -> None:
+        self.methods = tuple(answers)
+        self.public = public
         self._template = template
         self._answers = dict(answers)
-        self._public = public
         if "GET" in answers:
             self._answers["HEAD"] = answers["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope[_EXCHANGE]
         exchange.route = self._template
-        if not self._public:
+        if not self.public:
             exchange.admit()
         answer = self._answers.get(exchange.method)
         if answer is None:

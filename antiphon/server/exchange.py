@@ -23,7 +23,7 @@ from antiphon.observe import Observe, RequestFinished, nobody
 from antiphon.runs.driver import Runs
 from antiphon.runs.echo import Flavour
 from antiphon.runs.webhooks import Webhooks
-from antiphon.server import presence
+from antiphon.server import open_responses, presence
 from antiphon.server.auth import Keys
 from antiphon.server.body import read_body
 from antiphon.server.errors import Headers, overcrowded, problem_of
@@ -82,7 +82,8 @@ class Deps:
 
     ``ready`` says what keeps the server from working: part → problem, empty when all is well.
     ``metrics`` renders the metrics page: body and content type; None means there is none.
-    ``seconds`` is a monotonic clock; ``random(n)`` gives n random bytes.
+    ``seconds`` is a monotonic clock; ``random(n)`` gives n random bytes. ``open_responses``: the
+    server's profile, see ``open_responses.py``.
     """
 
     runs: Runs
@@ -99,6 +100,7 @@ class Deps:
     random: Callable[[int], bytes] = os.urandom
     under_way: UnderWay = field(default_factory=UnderWay)
     webhooks: Webhooks | None = None
+    open_responses: bool = False
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
 
     def crowded(self) -> bool:
@@ -208,9 +210,15 @@ class Exchange:
         shown = b"" if self.method == "HEAD" else body
         await self._write({"type": "http.response.body", "body": shown, "more_body": False})
 
+    async def respond(self, body: bytes) -> None:
+        """Send a response, or what ``compact`` made of one, as the server's profile has it."""
+        await self.answer(open_responses.body(body) if self.deps.open_responses else body)
+
     async def fail(self, failure: Exception) -> None:
         """Send a failure that came before the first byte."""
         problem = problem_of(failure, self.request_id)
+        if self.deps.open_responses:
+            problem = open_responses.problem(problem)
         self._code = problem.error.code
         await self.answer(problem.body, status=problem.status, headers=problem.headers)
 

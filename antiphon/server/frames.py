@@ -53,7 +53,7 @@ _PREFIXES = _Prefixes()
 def chunk_frame(chunk: Any) -> bytes:
     """One chunk of a chat completion, or its error, as it goes over the wire: it has no name."""
     frame = b"data: %b\n\n" % _encode(chunk)
-    return frame if frame.isascii() else _safe(frame)
+    return frame if frame.isascii() else safe(frame)
 
 
 def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
@@ -65,7 +65,7 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
     if response is None and len(group) == 1:  # a paced stream: nearly all groups
         event = group[0]
         frame = _PREFIXES[type(event)] + _encode(event) + b"\n\n"
-        return frame if frame.isascii() else _safe(frame)
+        return frame if frame.isascii() else safe(frame)
     parts: list[bytes] = []
     events = group if response is None else group[:-1]
     if len(events) > _FEW:
@@ -79,7 +79,7 @@ def frames(group: Sequence[Event], response: bytes | None = None) -> bytes:
     if response is not None:
         parts += _around(group[-1], response)
     joined = b"".join(parts)
-    return joined if joined.isascii() else _safe(joined)
+    return joined if joined.isascii() else safe(joined)
 
 
 def messages(
@@ -98,8 +98,8 @@ def messages(
     return [b"%b%b}" % (one[:-1], mark) for one in told] if mark else told
 
 
-def _safe(frames: bytes) -> bytes:
-    """Without what readers that split text into lines the Unicode way would cut an event at."""
+def safe(frames: bytes) -> bytes:
+    """Frames without what readers that split text into lines the Unicode way would cut an event at."""
     for separator, escape in _SEPARATORS:
         if separator[-1] in frames:  # looking for one byte is ten times as fast as for three
             frames = frames.replace(separator, escape)

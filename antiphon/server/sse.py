@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
+from antiphon.server import open_responses
 from antiphon.server.exchange import Exchange
 from antiphon.server.frames import CONTENT_TYPE, DONE, HEADERS, frames, obfuscated
 from antiphon.types.events import TERMINAL_EVENTS, Event
@@ -27,6 +28,7 @@ async def stream(
     """
     # Both sources are generators. Leaving one open would keep the model call alive, and so would
     # failing before its first step: hence the head of the answer goes out inside the loop.
+    spelled = open_responses.frames if exchange.deps.open_responses else frames
     async with aclosing(cast(Any, groups)):
         async for group in groups:
             if not exchange.started:
@@ -34,9 +36,9 @@ async def stream(
             if obfuscate:
                 group = obfuscated(group, exchange.deps.random)
             if isinstance(group[-1], TERMINAL_EVENTS):
-                await exchange.end(frames(group) + DONE)
+                await exchange.end(spelled(group) + DONE)
             else:
-                await exchange.write(frames(group))
+                await exchange.write(spelled(group))
         if not exchange.started:
             await exchange.begin(CONTENT_TYPE, HEADERS)
         if not exchange.complete:

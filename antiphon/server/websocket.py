@@ -28,8 +28,10 @@ from typing import Protocol
 from antiphon.errors import ClientError, RemoteError
 from antiphon.observe import SocketClosed, SocketOpened
 from antiphon.runs.local import Local
+from antiphon.server import open_responses
 from antiphon.server.errors import problem_of, stopping
 from antiphon.server.exchange import LEFT_STATUS, Exchange
+from antiphon.server.frames import messages
 from antiphon.server.websocket_making import Making
 from antiphon.types.base import UNSET
 from antiphon.types.codec import encode
@@ -88,6 +90,7 @@ class Session:
         self.request_id = exchange.request_id
         self.rework = rework
         self.wire = wire
+        self.messages = open_responses.messages if self.deps.open_responses else messages
         settings = self.deps.websocket
         self.local = Local(self.deps.runs.memory, settings.state_limit_bytes)
         self._limit_bytes = settings.message_limit_bytes
@@ -125,6 +128,8 @@ class Session:
             event = decode_client(message)
             match event.type:
                 case "response.create":
+                    if self.deps.open_responses and event.stream_id is not None:
+                        raise open_responses.no_lanes()
                     stream_id = _stream_id(event.stream_id)
                     self._take(message, stream_id)
                 case "response.steer":
@@ -289,6 +294,8 @@ class Session:
     def refuse(self, error: Exception, stream_id: str | None = None) -> str | None:
         """Say what is wrong, as a message; its code."""
         problem = problem_of(error, self.request_id)
+        if self.deps.open_responses:
+            problem = open_responses.problem(problem)
         body = problem.error
         headers = {name.decode(): value.decode() for name, value in problem.headers}
         headers.pop("x-should-retry", None)

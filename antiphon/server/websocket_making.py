@@ -15,7 +15,7 @@ from antiphon.observe import Broke, RequestFinished
 from antiphon.runs.context import Context, at_once, resolves_at_once
 from antiphon.runs.live import Live
 from antiphon.server.errors import overcrowded, problem_of
-from antiphon.server.frames import is_veiled, messages, obfuscated
+from antiphon.server.frames import is_veiled, obfuscated
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.websocket import CreateEvent, continued_by, decode_create_event
@@ -138,7 +138,7 @@ class Making:
     def write(self, events: Sequence[Event]) -> None:
         session = self._session
         shown = obfuscated(events, session.deps.random) if self._veiled else events
-        told = messages(shown, mark=self._mark)
+        told = session.messages(shown, mark=self._mark)
         if not self._told:
             self._tell_downgrades(told)
         session.wire.put(told)
@@ -147,7 +147,7 @@ class Making:
         live, session = self._live, self._session
         assert live is not None
         shown = obfuscated(events, session.deps.random) if self._veiled else events
-        told = messages(shown, live.spelled(), self._mark)
+        told = session.messages(shown, live.spelled(), self._mark)
         if not self._told:
             self._tell_downgrades(told)
         self._remember(live)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 
 from antiphon.stream.deltas import CallStart
+from antiphon.stream.forms import Form, Renamed
 from antiphon.types.items import CustomToolCall, FunctionCall, Status
 
 
 class CallPieces:
-    """A call of the current turn; ``waiting`` holds its pieces while another call is live."""
+    """A call of the current turn; ``waiting`` holds its pieces while another call is live, or
+    all of them where its ``form`` is shown as a whole."""
 
-    __slots__ = ("closed", "start", "waiting")
+    __slots__ = ("closed", "form", "start", "waiting")
 
-    def __init__(self, start: CallStart) -> None:
+    def __init__(self, start: CallStart, form: Form | None) -> None:
         self.start = start
+        self.form = form
         self.waiting: list[str] = []
         self.closed = False
 
@@ -30,11 +33,14 @@ def is_object(text: str) -> bool:
 
 
 def call_item(
-    start: CallStart, call_id: str, item_id: str, text: str, status: Status
+    start: CallStart, form: Form | None, call_id: str, item_id: str, text: str, status: Status
 ) -> FunctionCall | CustomToolCall:
     """The item of a call with these arguments."""
+    item: FunctionCall | CustomToolCall
     if start.kind == "function":
-        return FunctionCall(
-            call_id=call_id, name=start.name, arguments=text, id=item_id, status=status
-        )
-    return CustomToolCall(call_id=call_id, name=start.name, input=text, id=item_id, status=status)
+        item = FunctionCall(call_id, start.name, text, item_id, status)
+    else:
+        item = CustomToolCall(call_id, start.name, text, item_id, status)
+    if isinstance(form, Renamed):
+        item.name, item.namespace, item.later = form.name, form.namespace, form.later
+    return item

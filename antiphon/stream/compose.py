@@ -6,13 +6,10 @@ order is legal (``grammar.py``): each event it makes goes through the gate, and 
 text of its own: what was said so far is asked back from the gate's fold.
 
 Theory of operation. At most one item is open. Text, refusal and reasoning open a part of a
-message or reasoning item; a call opens a call item; anything of another kind closes what is
-open. Three cases need care:
+message or reasoning item; a call opens a call item (``compose_calls.py``); anything of another
+kind closes what is open. Two cases need care:
 
 * Blank text before a call makes no message: blank pieces wait until something is written.
-* Calls may come interleaved from some upstreams, while no client expects interleaved items.
-  The first call streams live; pieces of later calls wait. When a later call starts and the
-  live one is already a complete JSON object, it is closed and the later one goes live.
 * A completed turn never ends in a dangling reasoning item or in nothing at all: an empty
   message closes it, so that a reader always finds an answer where the API promises one.
 
@@ -24,20 +21,23 @@ nothing but text passes it as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from antiphon.errors import RemoteError
 from antiphon.ids import ItemIds
-from antiphon.stream.calls import CallPieces, call_item, is_object
+from antiphon.stream.compose_reasoning import SUMMARY, ReasoningComposer
 from antiphon.stream.deltas import (
     Annotated,
     CallArguments,
     CallStart,
     Declined,
     Delta,
+    ItemEnd,
+    ItemStage,
+    ItemStart,
+    Opened,
+    Sealed,
+    Summary,
     Text,
     Thought,
 )
@@ -50,11 +50,7 @@ from antiphon.types.events import (
     Compacting,
     ContentPartAdded,
     ContentPartDone,
-    CustomToolCallInputDelta,
-    CustomToolCallInputDone,
     Event,
-    FunctionCallArgumentsDelta,
-    FunctionCallArgumentsDone,
     OutputItemAdded,
     OutputItemDone,
     OutputTextDelta,
@@ -63,52 +59,35 @@ from antiphon.types.events import (
 )
 from antiphon.types.items import (
     Compaction,
-    CustomToolCall,
-    FunctionCall,
     FunctionCallOutput,
     OutputItem,
     OutputMessage,
-    Phase,
     Reasoning,
     Status,
 )
-
-CALL_ID_LENGTH_MAX = 64
+from antiphon.types.tool_items import McpListTools, ToolSearchOutput
 
 Seal = Callable[[Sequence[str]], str | UnsetType]
 
-_index_of = attrgetter("index")
 _ITEM_OF_PART = {"output_text": "message", "refusal": "message", "reasoning_text": "reasoning"}
 
 
-class Composer:
+class Composer(ReasoningComposer):
     """Composes one response; ``feed`` once per batch, ``close`` at the end of each turn.
 
     ``taken`` are the call ids the context already uses: a backend's own id is kept unless it is
     empty, too long or taken. ``logprobs``: text parts carry them. ``phase`` is given to every
     message opened while it is set. ``seal`` makes the ``encrypted_content`` of a reasoning item
-    from its texts (None: it gets none); ``hides``: such an item shows nothing else.
+    from its texts (None: it gets none), unless the upstream sealed it itself; ``hides``: such an
+    item does not show them.
     """
 
     __slots__ = (
         "_blank",
-        "_call_id",
-        "_calls",
-        "_gate",
-        "_ids",
-        "_index",
-        "_item",
-        "_item_id",
-        "_live",
         "_logprobs",
-        "_part",
         "_part_index",
         "_parts",
-        "_queue",
         "_secret",
-        "_taken",
-        "hides",
-        "phase",
         "seal",
     )
 
@@ -122,37 +101,27 @@ class Composer:
         seal: Seal | None = None,
         hides: bool = False,
     ) -> None:
-        self._gate = gate
-        self._ids = ids
+        super().__init__(gate, ids, taken, hides)
         self.seal = seal
-        self.hides = hides
         self._secret: list[str] = []
-        self.phase: Phase | UnsetType = UNSET
-        self._taken: AbstractSet[str] = taken
         self._logprobs = logprobs
-        self._index = -1
-        self._item_id = ""
-        self._item = ""
-        self._part = ""
         self._part_index = 0
         self._parts: list[Any] = []
         self._blank: list[Text] = []
-        self._calls: dict[int, CallPieces] = {}
-        self._queue: list[CallPieces] = []
-        self._live: CallPieces | None = None
-        self._call_id = ""
 
     def after(self, output: Sequence[OutputItem]) -> None:
         """Go on behind these items, which are closed; before the first ``feed``."""
         self._index = len(output) - 1
-        calls = (i.call_id for i in output if isinstance(i, FunctionCall | CustomToolCall))
-        self._taken = {*self._taken, *calls}
+        calls = (getattr(item, "call_id", None) for item in output)
+        self._taken = {*self._taken, *(id for id in calls if isinstance(id, str))}
 
     def feed(self, deltas: Sequence[Delta]) -> None:
         """Compose one batch. ``Spent`` and ``Finish`` are the run's business, not ours.
 
         Raises ``RemoteError`` for what no response can say.
         """
+        if self._waits:
+            deltas = self._hold(deltas)
         if len(deltas) == 1:  # a paced stream: nearly all batches
             delta = deltas[0]
             if type(delta) is not Text or self._part != "output_text" or self._logprobs:
@@ -164,6 +133,12 @@ class Composer:
             return
         for kind, run in groupby(deltas, type):
             _COMPOSE[kind](self, list(run))
+
+    def _hold(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
+        """Calls may go on to arrive while one waits for its answer; all else waits with it."""
+        calls = [delta for delta in deltas if isinstance(delta, CallStart | CallArguments)]
+        self._held += [d for d in deltas if not isinstance(d, CallStart | CallArguments)]
+        return calls
 
     def finish(self, deltas: Sequence[Delta], *, cut: bool) -> None:
         """Compose the last batch of a turn and close it."""
@@ -200,18 +175,26 @@ class Composer:
         """
         if self._blank and not self._calls:
             self._write_blank()
-        while self._queue:
-            self._close_item("completed")
-            self._open_call(self._queue.pop(0))
-        self._close_item("incomplete" if cut else "completed")
+        if not self._close_next(cut=cut):
+            return  # ``conclude`` goes on
         if answer and not cut and not self._calls:
             output = self._gate.response.output
-            if not output or isinstance(output[-1], (Reasoning, Compaction, FunctionCallOutput)):
+            if not output or isinstance(output[-1], _UNSAID):
                 self._open_part("output_text")
                 self._close_item("completed")
         self._blank.clear()
         self._calls.clear()
+        self._held.clear()
         self._live = None
+
+    def _go_on(self) -> None:
+        if not self._close_next(cut=False):
+            return
+        held, self._held = self._held, []
+        if held:
+            self.feed(held)
+        if self._calls or held:
+            self.close(cut=False)
 
     # -- one method per kind of delta, for a run of them ---------------------------------------
 
@@ -261,10 +244,7 @@ class Composer:
         """An item is opened, and all of it will be in what is sealed."""
         texts = [delta.text for delta in deltas if delta.text]
         if texts and self._item != "reasoning":
-            self._close_item("completed")
-            self._begin("reasoning", "rs")
-            added = Reasoning(id=self._item_id, summary=[], status="in_progress")
-            self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
+            self._begin_reasoning()
         self._secret += texts
 
     def compact(self, sealed: str) -> None:
@@ -275,16 +255,6 @@ class Composer:
         self._gate.emit(OutputItemAdded(output_index=at, item=Compaction("", id)))
         self._gate.emit(Compacting(output_index=at, item_id=id))
         self._gate.emit(OutputItemDone(output_index=at, item=Compaction(sealed, id)))
-        self._item = ""
-
-    def answer(self, call_id: str, output: Any) -> None:
-        """What a call of an earlier turn was answered with, between two turns of the model."""
-        self._begin("function_call_output", "fco")
-        index, id = self._index, self._item_id
-        item = FunctionCallOutput(call_id, "", id, "in_progress")
-        self._gate.emit(OutputItemAdded(output_index=index, item=item))
-        item = FunctionCallOutput(call_id, output, id, "completed")
-        self._gate.emit(OutputItemDone(output_index=index, item=item))
         self._item = ""
 
     def _declined(self, deltas: list[Declined]) -> None:
@@ -317,44 +287,37 @@ class Composer:
 
     def _call_start(self, deltas: list[CallStart]) -> None:
         self._blank.clear()
-        for delta in deltas:
-            call = CallPieces(delta)
-            self._calls[delta.index] = call
-            if self._queue or (self._live is not None and not self._live_is_complete()):
-                self._queue.append(call)
-            else:
-                self._close_item("completed")
-                self._open_call(call)
+        super()._call_start(deltas)
 
-    def _call_arguments(self, deltas: list[CallArguments]) -> None:
-        for index, run in groupby(deltas, _index_of):
-            call = self._calls[index]
-            texts = [delta.text for delta in run]
-            if call is self._live:
-                self._write_call(call, texts)
-            elif not call.closed:
-                call.waiting += texts
-            elif any(text.strip() for text in texts):
-                raise RemoteError(
-                    f"The model backend went on writing the call of '{call.start.name}' after "
-                    "its end.",
-                    code="upstream_invalid_response",
-                )
+    def _opened_as_said(self, deltas: list[Opened]) -> None:
+        self._blank.clear()
+        self._opened(deltas)
+
+    def _item_start(self, deltas: list[ItemStart]) -> None:
+        for delta in deltas:
+            self._blank.clear()
+            self._hosted_start(delta.item)
+
+    def _item_stage(self, deltas: list[ItemStage]) -> None:
+        for delta in deltas:
+            if delta.code:
+                self._hosted_code([delta.code])
+            else:
+                self._hosted_stage(delta.stage)
+
+    def _item_end(self, deltas: list[ItemEnd]) -> None:
+        for delta in deltas:
+            self._hosted_end(delta.item)
 
     # -- items ------------------------------------------------------------------------------
-
-    def _live_is_complete(self) -> bool:
-        """Complete means: its arguments are a whole JSON object. Raw text never tells."""
-        if self._live is None or self._live.start.kind == "custom":
-            return False
-        return is_object(self._gate.open_item(self._index).text)
 
     def _open_part(self, part: str) -> None:
         """Make ``part`` the open part, in the open item if it fits, else in a new one."""
         kind = _ITEM_OF_PART[part]
         if self._item == kind:
-            self._close_part()
-            self._part_index += 1
+            if self._part:
+                self._close_part()
+            self._part_index = len(self._parts)
         else:
             self._close_item("completed")
             self._begin(kind, "msg" if kind == "message" else "rs")
@@ -375,9 +338,7 @@ class Composer:
         )
 
     def _begin(self, kind: str, prefix: str) -> None:
-        self._index += 1
-        self._item = kind
-        self._item_id = self._ids.mint(prefix)
+        super()._begin(kind, prefix)
         self._part = ""
         self._part_index = 0
         self._parts = []
@@ -395,7 +356,12 @@ class Composer:
             logprobs=(list(open_item.logprobs) if begun else []) if self._logprobs else UNSET,
         )
 
+    def _has_texts(self) -> bool:
+        return bool(self._parts) or self._part == "reasoning_text"
+
     def _close_part(self) -> None:
+        if self._part == SUMMARY:
+            return self._close_summary()
         part = self._part_with(self._gate.open_item(self._index).text)
         at: dict[str, Any] = {
             "item_id": self._item_id,
@@ -409,92 +375,53 @@ class Composer:
 
     def _close_item(self, status: Status) -> None:
         """Close the open item, if any; ``status`` is what it ends as."""
-        if not self._item:
-            return
-        item: OutputItem
         if self._live is not None:
-            item = self._close_call(self._live, status)
-        else:
+            self._close_live(self._live, status)
+        elif self._item:
             if self._part:
                 self._close_part()
-            item = (
+            item: OutputItem = (
                 OutputMessage(
                     id=self._item_id, status=status, content=self._parts, phase=self.phase
                 )
                 if self._item == "message"
                 else self._thoughts(status)
             )
-        self._gate.emit(OutputItemDone(output_index=self._index, item=item))
-        self._item = ""
-        self._part = ""
-        self._live = None
+            self._gate.emit(OutputItemDone(output_index=self._index, item=item))
+            self._item = ""
+            self._part = ""
 
     def _thoughts(self, status: Status) -> Reasoning:
         """The reasoning item that is being closed."""
-        item = Reasoning(id=self._item_id, summary=[], status=status)
+        summaries, self._summaries = self._summaries, []
+        sealed, self._sealed = self._sealed, ""
+        item = Reasoning(id=self._item_id, summary=summaries, status=status)
         texts = [part.text for part in self._parts]
         if self.hides:
             texts, self._secret = ["".join(self._secret)], []
         else:
             item.content = self._parts
-        if self.seal is not None:
+        if sealed:
+            item.encrypted_content = sealed
+        elif self.seal is not None:
             item.encrypted_content = self.seal(texts)
         return item
 
-    # -- calls ------------------------------------------------------------------------------
 
-    def _open_call(self, call: CallPieces) -> None:
-        start = call.start
-        kind = "function_call" if start.kind == "function" else "custom_tool_call"
-        self._begin(kind, "fc" if start.kind == "function" else "ctc")
-        self._live = call
-        self._call_id = start.call_id
-        if not 0 < len(start.call_id) <= CALL_ID_LENGTH_MAX or start.call_id in self._taken:
-            self._call_id = self._ids.mint("call")
-        if not isinstance(self._taken, set):  # the context's; few responses need their own
-            self._taken = set(self._taken)
-        self._taken.add(self._call_id)
-        added = self._call_item("", "in_progress")
-        self._gate.emit(OutputItemAdded(output_index=self._index, item=added))
-        waiting, call.waiting = call.waiting, []
-        self._write_call(call, waiting)
-
-    def _call_item(self, text: str, status: Status) -> FunctionCall | CustomToolCall:
-        assert self._live is not None
-        return call_item(self._live.start, self._call_id, self._item_id, text, status)
-
-    def _write_call(self, call: CallPieces, texts: Sequence[str]) -> None:
-        """Arguments of the live call."""
-        texts = [text for text in texts if text]
-        if texts:
-            kind: type[Event] = (
-                FunctionCallArgumentsDelta
-                if call.start.kind == "function"
-                else CustomToolCallInputDelta
-            )
-            self._gate.pieces(kind, self._item_id, self._index, 0, texts)
-
-    def _close_call(self, call: CallPieces, status: Status) -> FunctionCall | CustomToolCall:
-        text = self._gate.open_item(self._index).text
-        if not text.strip() and call.start.kind == "function" and status == "completed":
-            self._write_call(call, ["{}"])
-            text += "{}"
-        at: dict[str, Any] = {"item_id": self._item_id, "output_index": self._index}
-        done: Event = (
-            FunctionCallArgumentsDone(**at, name=call.start.name, arguments=text)
-            if call.start.kind == "function"
-            else CustomToolCallInputDone(**at, input=text)
-        )
-        self._gate.emit(done)
-        call.closed = True
-        return self._call_item(text, status)
-
+_UNSAID = (Reasoning, Compaction, FunctionCallOutput, ToolSearchOutput, McpListTools)
+"""Items after which a turn that is over still owes an answer."""
 
 _COMPOSE: dict[type[Any], Callable[[Composer, Any], None]] = {
     Text: Composer._text,
     Thought: Composer._thought,
+    Summary: Composer._summary,
+    Sealed: Composer._sealed_as,
+    Opened: Composer._opened_as_said,
     Declined: Composer._declined,
     Annotated: Composer._annotated,
     CallStart: Composer._call_start,
     CallArguments: Composer._call_arguments,
+    ItemStart: Composer._item_start,
+    ItemStage: Composer._item_stage,
+    ItemEnd: Composer._item_end,
 }

@@ -15,6 +15,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from antiphon.types.content import Logprob
+from antiphon.types.items import Phase
+from antiphon.types.tool_items import HostedCall
 
 
 class Text(Struct, frozen=True):
@@ -28,6 +30,34 @@ class Thought(Struct, frozen=True):
     """A piece of raw reasoning (a reasoning model's ``reasoning_content``)."""
 
     text: str
+
+
+class Summary(Struct, frozen=True):
+    """A piece of the summary an upstream makes of its own reasoning. ``part`` tells the parts of
+    one item apart; they come one after the other."""
+
+    text: str
+    part: int = 0
+
+
+CARRIED = "carried_"
+"""How ``encrypted_content`` begins that an upstream made: the rest of the mark says which one, what
+follows it is opaque to everybody but that upstream. Nothing sealed here begins like this."""
+
+
+class Sealed(Struct, frozen=True):
+    """The reasoning before it in the form only the upstream can read (``CARRIED``);
+    it ends that item, or is all there is of it."""
+
+    content: str
+
+
+class Opened(Struct, frozen=True):
+    """A message or reasoning of its own begins, where the one before would else go on. ``phase``
+    of a message, where the model says it."""
+
+    type: Literal["message", "reasoning"]
+    phase: Phase | None = None
 
 
 class Declined(Struct, frozen=True):
@@ -61,6 +91,27 @@ class Annotated(Struct, frozen=True):
     annotation: dict[str, Any]
 
 
+class ItemStart(Struct, frozen=True):
+    """A call of a tool that the backend runs itself begins. ``item`` as it is known so far; its
+    id is not kept."""
+
+    item: HostedCall
+
+
+class ItemStage(Struct, frozen=True):
+    """It goes on: the first ``stage`` of its stages (``types.tool_events.STAGES``) are there; or a
+    piece of the code it runs."""
+
+    stage: int = 0
+    code: str = ""
+
+
+class ItemEnd(Struct, frozen=True):
+    """It is over, with this outcome."""
+
+    item: HostedCall
+
+
 class Spent(Struct, frozen=True):
     """Tokens used by this model call, as the backend counts them."""
 
@@ -76,4 +127,19 @@ class Finish(Struct, frozen=True):
     reason: Literal["stop", "calls", "length", "filter"]
 
 
-Delta = Text | Thought | Declined | CallStart | CallArguments | Annotated | Spent | Finish
+Delta = (
+    Text
+    | Thought
+    | Summary
+    | Sealed
+    | Opened
+    | Declined
+    | CallStart
+    | CallArguments
+    | Annotated
+    | ItemStart
+    | ItemStage
+    | ItemEnd
+    | Spent
+    | Finish
+)

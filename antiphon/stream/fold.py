@@ -36,14 +36,27 @@ from antiphon.types.events import (
     ReasoningTextDone,
     RefusalDelta,
     RefusalDone,
+    SummaryPartAdded,
+    SummaryPartDone,
+    SummaryTextDelta,
+    SummaryTextDone,
 )
 from antiphon.types.response import Response
+from antiphon.types.tool_events import (
+    CodeDelta,
+    CodeDone,
+    McpCallArgumentsDelta,
+    McpCallArgumentsDone,
+    ShellEvent,
+    Stage,
+)
 
 
 class OpenItem:
     """An item between its ``added`` and its ``done``.
 
-    ``pieces`` are the deltas of the open part (or of the call); ``parts`` counts the closed ones.
+    ``pieces`` are the deltas of the open part (or of the call); ``parts`` counts the closed ones,
+    ``summaries`` those of a summary.
     ``flow`` is the class of the deltas known to be legal now (the gate's).
     """
 
@@ -57,6 +70,7 @@ class OpenItem:
         "parts",
         "pieces",
         "state",
+        "summaries",
         "type",
     )
 
@@ -68,6 +82,7 @@ class OpenItem:
         self.flow: Any = None
         self.part: str | None = None
         self.parts = 0
+        self.summaries = 0
         self.pieces: list[str] = []
         self.logprobs: list[Logprob] = []
         self.annotations: list[dict[str, Any]] = []
@@ -119,6 +134,16 @@ class Fold:
         item = self.open[event.output_index]
         item.part = None
         item.parts += 1
+
+    def _summary_added(self, event: SummaryPartAdded) -> None:
+        item = self.open[event.output_index]
+        item.part = str(event.part.__struct_config__.tag)
+        item.pieces = []
+
+    def _summary_done(self, event: SummaryPartDone) -> None:
+        item = self.open[event.output_index]
+        item.part = None
+        item.summaries += 1
 
     def _piece(self, event: Any) -> None:
         self.open[event.output_index].pieces.append(event.delta)
@@ -177,8 +202,14 @@ _APPLY: dict[type[Event], Callable[[Fold, Any], None]] = {
     OutputTextDelta: Fold._text_piece,
     RefusalDelta: Fold._piece,
     ReasoningTextDelta: Fold._piece,
+    SummaryPartAdded: Fold._summary_added,
+    SummaryPartDone: Fold._summary_done,
+    SummaryTextDelta: Fold._piece,
+    SummaryTextDone: lambda self, event: self._same(event, event.text),
     FunctionCallArgumentsDelta: Fold._piece,
     CustomToolCallInputDelta: Fold._piece,
+    McpCallArgumentsDelta: Fold._piece,
+    CodeDelta: Fold._piece,
     AnnotationAdded: Fold._annotation,
     Compacting: lambda self, event: None,
     OutputTextDone: lambda self, event: self._same(event, event.text),
@@ -186,6 +217,10 @@ _APPLY: dict[type[Event], Callable[[Fold, Any], None]] = {
     ReasoningTextDone: lambda self, event: self._same(event, event.text),
     FunctionCallArgumentsDone: lambda self, event: self._same(event, event.arguments),
     CustomToolCallInputDone: lambda self, event: self._same(event, event.input),
+    McpCallArgumentsDone: lambda self, event: self._same(event, event.arguments),
+    CodeDone: lambda self, event: self._same(event, event.code),
 }
+for _quiet in (*Stage.__subclasses__(), *ShellEvent.__subclasses__()):
+    _APPLY[_quiet] = lambda self, event: None
 for _lifecycle in Lifecycle.__subclasses__():
     _APPLY[_lifecycle] = Fold._lifecycle

@@ -27,17 +27,22 @@ from antiphon.types.events import (
     ContentPartDone,
     Delta,
     Event,
+    ItemEvent,
     Lifecycle,
     OutputItemAdded,
     OutputItemDone,
     PartEvent,
+    SummaryEvent,
+    SummaryTextDelta,
 )
 from antiphon.types.items import OutputMessage, Reasoning
 from antiphon.types.response import Response
+from antiphon.types.tool_events import CodeDelta, McpCallArgumentsDelta
 
 _LIFECYCLE = frozenset(Lifecycle.__subclasses__())
-_DELTAS = frozenset(get_args(Delta))
+_DELTAS = frozenset({*get_args(Delta), McpCallArgumentsDelta, CodeDelta})
 _PART_EVENTS = frozenset(PartEvent.__subclasses__())
+_SUMMARY_EVENTS = frozenset(SummaryEvent.__subclasses__())
 
 
 class Gate:
@@ -141,7 +146,7 @@ class Gate:
         if (
             item is None
             or item.id != item_id
-            or item.parts != part
+            or (item.summaries if kind is SummaryTextDelta else item.parts) != part
             or not (item.flow is kind or self._flows(item, kind))
         ):
             raise self._illegal(kind, f"part {part} of {item_id} is not open for it")
@@ -159,6 +164,10 @@ class Gate:
                     kind(sequence_number=number, item_id=item_id, output_index=index, delta=text)
                 )
                 number += 1
+            return
+        if kind is SummaryTextDelta:
+            at: dict[str, Any] = {"item_id": item_id, "output_index": index, "summary_index": part}
+            passed += [kind(sequence_number=n, delta=t, **at) for n, t in enumerate(texts, number)]
             return
         for text in texts:
             passed.append(
@@ -214,7 +223,7 @@ class Gate:
         self._read = read
 
     def _piece_again(self, kind: type[Any], event: Any) -> None:
-        part = getattr(event, "content_index", 0)
+        part = getattr(event, "content_index", getattr(event, "summary_index", 0))
         self.pieces(kind, event.item_id, event.output_index, part, [event.delta])
 
     def take(self) -> list[Event]:
@@ -234,8 +243,10 @@ class Gate:
 
     def _agree(self, event: Any, kind: type[Event], item: OpenItem) -> None:
         """Ids, part numbers and part kinds must be those of the open item."""
-        if event.item_id != item.id:
+        if isinstance(event, ItemEvent) and event.item_id != item.id:
             raise self._illegal(kind, f"open item is {item.id}")
+        if kind in _SUMMARY_EVENTS and event.summary_index != item.summaries:
+            raise self._illegal(kind, f"open summary part is {item.summaries}")
         if kind not in _PART_EVENTS:
             return
         if event.content_index != item.parts:

@@ -43,12 +43,34 @@ from antiphon.types.events import (
     ReasoningTextDone,
     RefusalDelta,
     RefusalDone,
+    SummaryPartAdded,
+    SummaryPartDone,
+    SummaryTextDelta,
+    SummaryTextDone,
+)
+from antiphon.types.tool_events import (
+    STAGES,
+    CodeDelta,
+    CodeDone,
+    McpCallArgumentsDelta,
+    McpCallArgumentsDone,
+    McpCallCompleted,
+    McpCallFailed,
+    McpCallInProgress,
+    McpListToolsCompleted,
+    McpListToolsFailed,
+    McpListToolsInProgress,
+    ShellCommandAdded,
+    ShellCommandDelta,
+    ShellCommandDone,
 )
 
 Table = dict[tuple[str, type[Event]], str]
 
 NEW, QUEUED, STARTED, RUNNING, OVER = "new", "queued", "started", "running", "over"
 ADDED, PART, CLOSING, DONE = "added", "part", "closing", "done"
+CALLING = "calling"
+SUMMING, SUMMED = "summing", "summed"
 
 LIFE: Table = {
     (NEW, Created): STARTED,
@@ -86,14 +108,64 @@ def _call(delta: type[Event], done: type[Event]) -> Table:
     }
 
 
+def _hosted(kind: str) -> Table:
+    """Stages one after the other; cut, it ends after any of them."""
+    table: Table = {(ADDED, OutputItemDone): DONE}
+    state = ADDED
+    for stage in STAGES[kind]:
+        if stage is CodeDone:
+            table[(state, CodeDelta)] = state
+        table[(state, stage)] = stage.__name__
+        state = stage.__name__
+        table[(state, OutputItemDone)] = DONE
+    return table
+
+
+_WHOLE: Table = {(ADDED, OutputItemDone): DONE}
+
 ITEMS: dict[str, Table] = {
     "message": _parts(
         (OutputTextDelta, OutputTextDone), (RefusalDelta, RefusalDone), annotated=True
     ),
-    "reasoning": _parts((ReasoningTextDelta, ReasoningTextDone)),
+    "reasoning": {
+        **_parts((ReasoningTextDelta, ReasoningTextDone)),
+        (ADDED, SummaryPartAdded): SUMMING,
+        (SUMMING, SummaryTextDelta): SUMMING,
+        (SUMMING, SummaryTextDone): SUMMED,
+        (SUMMED, SummaryPartDone): ADDED,
+    },
     "function_call": _call(FunctionCallArgumentsDelta, FunctionCallArgumentsDone),
     "custom_tool_call": _call(CustomToolCallInputDelta, CustomToolCallInputDone),
-    "function_call_output": {(ADDED, OutputItemDone): DONE},
+    "function_call_output": _WHOLE,
+    "local_shell_call": _WHOLE,
+    "apply_patch_call": _WHOLE,
+    "computer_call": _WHOLE,
+    "tool_search_call": _WHOLE,
+    "tool_search_output": _WHOLE,
+    "mcp_approval_request": _WHOLE,
+    "shell_call": {
+        (ADDED, ShellCommandAdded): PART,
+        (PART, ShellCommandDelta): PART,
+        (PART, ShellCommandDone): ADDED,
+        (ADDED, OutputItemDone): DONE,
+    },
+    "mcp_list_tools": {
+        (ADDED, McpListToolsInProgress): PART,
+        (PART, McpListToolsCompleted): CLOSING,
+        (PART, McpListToolsFailed): CLOSING,
+        (PART, OutputItemDone): DONE,
+        (CLOSING, OutputItemDone): DONE,
+    },
+    "mcp_call": {
+        (ADDED, McpCallInProgress): PART,
+        (PART, McpCallArgumentsDelta): PART,
+        (PART, McpCallArgumentsDone): CALLING,
+        (CALLING, McpCallCompleted): CLOSING,
+        (CALLING, McpCallFailed): CLOSING,
+        (CALLING, OutputItemDone): DONE,
+        (CLOSING, OutputItemDone): DONE,
+    },
+    **{kind: _hosted(kind) for kind in STAGES},
     "compaction": {(ADDED, Compacting): ADDED, (ADDED, OutputItemDone): DONE},
 }
 """What may happen inside an item, by the item's ``type``."""
@@ -106,5 +178,7 @@ PART_OF_DELTA: dict[type[Event], str] = {
     RefusalDone: "refusal",
     ReasoningTextDelta: "reasoning_text",
     ReasoningTextDone: "reasoning_text",
+    SummaryTextDelta: "summary_text",
+    SummaryTextDone: "summary_text",
 }
 """Which kind of part an event belongs to: a text delta inside a refusal part is illegal."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from typing import TypeVar
 
 from antiphon.errors import LocalProtocolError
 from antiphon.ids import ItemIds
@@ -23,11 +24,17 @@ from antiphon.stream.deltas import (
     CallStart,
     Declined,
     Delta,
+    ItemEnd,
+    ItemStage,
+    ItemStart,
+    Sealed,
+    Summary,
     Text,
     Thought,
 )
+from antiphon.stream.forms import Answered, Renamed
 from antiphon.stream.gate import Gate
-from antiphon.types.base import UNSET, given
+from antiphon.types.base import UNSET, UnsetType, given
 from antiphon.types.content import OutputText, Refusal
 from antiphon.types.events import (
     Completed,
@@ -49,6 +56,17 @@ from antiphon.types.items import (
     Reasoning,
 )
 from antiphon.types.response import Response
+from antiphon.types.tool_items import (
+    CodeInterpreterCall,
+    FileSearchCall,
+    HostedCall,
+    ImageGenerationCall,
+    McpCall,
+    McpListTools,
+    WebSearchCall,
+)
+
+_T = TypeVar("_T")
 
 TERMINAL_EVENT: dict[str, type[Lifecycle]] = {
     "completed": Completed,
@@ -93,22 +111,69 @@ def replay(response: Response, cuts: Cuts | None) -> list[Event]:
     composer = Composer(gate, ids, logprobs=with_logprobs)
     pieces = _Pieces(cuts)
     for index, item in enumerate(response.output):
-        if isinstance(item, Compaction):
-            composer.compact(item.encrypted_content)
-            continue
-        if isinstance(item, FunctionCallOutput):
-            composer.answer(item.call_id, item.output)
-            continue
-        if isinstance(item, Reasoning):
-            composer.seal = _as_sealed(item)
-            composer.hides = not given(item.content)
-        composer.phase = item.phase if isinstance(item, OutputMessage) else UNSET
-        composer.feed(list(_deltas(item, index, pieces)))
-        composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
+        _compose(composer, item, index, pieces)
     terminal = TERMINAL_EVENT.get(final.status)
     if terminal is not None:
         gate.emit(terminal(response=final))
     return gate.take()
+
+
+def _compose(composer: Composer, item: OutputItem, index: int, pieces: _Pieces) -> None:
+    """One item as its events came about."""
+    match item:
+        case Compaction():
+            composer.compact(item.encrypted_content)
+        case FunctionCallOutput():
+            composer.answer(item.call_id, item.output)
+        case McpListTools():
+            composer.listing(item.server_label)
+            composer.listed(item)
+        case McpCall():
+            _compose_mcp(composer, item, index, pieces)
+        case WebSearchCall() | FileSearchCall() | CodeInterpreterCall() | ImageGenerationCall():
+            composer.feed([ItemStart(item)])
+            composer.feed([ItemStage(code=piece or "") for piece in _code(item, pieces)])
+            composer.feed([ItemEnd(item)])
+        case OutputMessage() | Reasoning() | FunctionCall() | CustomToolCall():
+            if isinstance(item, Reasoning):
+                composer.seal = _as_sealed(item)
+                composer.hides = not given(item.content)
+            if isinstance(item, FunctionCall | CustomToolCall):
+                composer.forms = {
+                    item.name: Renamed(item.name, _or_unset(item.namespace), _or_unset(item.later))
+                }
+            composer.phase = item.phase if isinstance(item, OutputMessage) else UNSET
+            composer.feed(list(_deltas(item, index, pieces)))
+            composer.close(cut=item.status == "incomplete", answer=_is_blank(item))
+        case _:
+            composer.show(item)
+
+
+def _or_unset(value: _T | UnsetType | None) -> _T | UnsetType:
+    return UNSET if value is None else value
+
+
+def _compose_mcp(composer: Composer, item: McpCall, index: int, pieces: _Pieces) -> None:
+    called = Answered(item.server_label, item.name)
+    if item.approval_request_id is not None:
+        composer.approved(item.approval_request_id, called, item.arguments)
+    else:
+        composer.forms = {item.name: called}
+        deltas: list[Delta] = [CallStart(index, "function", item.name)]
+        deltas += [CallArguments(index, piece or "") for piece in pieces.of(item.arguments)]
+        composer.feed(deltas)
+        composer.close(cut=item.status == "incomplete" and not item.error, answer=False)
+    if composer.answering is None:
+        return
+    if item.status == "incomplete":
+        composer.abandon()
+    else:
+        composer.conclude(output=item.output, error=item.error)
+
+
+def _code(item: HostedCall, pieces: _Pieces) -> Iterator[str | None]:
+    if isinstance(item, CodeInterpreterCall) and item.code:
+        yield from pieces.of(item.code)
 
 
 def _as_sealed(item: Reasoning) -> Seal | None:
@@ -181,11 +246,19 @@ def _deltas(item: OutputItem, index: int, pieces: _Pieces) -> Iterator[Delta]:
             else:
                 yield from _text(part, pieces)
     elif isinstance(item, Reasoning):
-        if not isinstance(item.content, list):
-            yield Thought("…")  # what it was is sealed; only that there was one matters
-            return
-        for thought in item.content:
-            yield from (Thought(piece or "") for piece in pieces.of(thought.text))
+        yield from _reasoning(item, pieces)
+
+
+def _reasoning(item: Reasoning, pieces: _Pieces) -> Iterator[Delta]:
+    for part, summary in enumerate(item.summary or ()):
+        yield from (Summary(piece or "", part) for piece in pieces.of(summary.text))
+    if not isinstance(item.content, list):
+        yield Thought("…")  # what it was is sealed; only that there was one matters
+        return
+    for thought in item.content:
+        yield from (Thought(piece or "") for piece in pieces.of(thought.text))
+    if not (item.summary or item.content):
+        yield Sealed(str(item.encrypted_content))
 
 
 def _text(part: OutputText, pieces: _Pieces) -> Iterator[Delta]:

@@ -10,16 +10,16 @@ A log is JSON, one event per line.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Union, assert_never
+from typing import Any, Union
 
 import msgspec
 
 from antiphon.stream.fold import OpenItem
 from antiphon.stream.gate import Gate
-from antiphon.stream.grammar import ADDED, CLOSING, PART
+from antiphon.stream.grammar import ADDED, CALLING, CLOSING, PART, SUMMED, SUMMING
 from antiphon.stream.whole import text_done
 from antiphon.types.base import UNSET, given
-from antiphon.types.content import OutputText, ReasoningText, Refusal
+from antiphon.types.content import OutputText, ReasoningText, Refusal, SummaryText
 from antiphon.types.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -28,15 +28,24 @@ from antiphon.types.events import (
     FunctionCallArgumentsDone,
     OutputItemAdded,
     OutputItemDone,
+    SummaryPartDone,
+    SummaryTextDone,
 )
 from antiphon.types.items import (
-    Compaction,
     CustomToolCall,
     FunctionCall,
-    FunctionCallOutput,
     OutputItem,
     OutputMessage,
     Reasoning,
+)
+from antiphon.types.tool_events import McpCallArgumentsDone, McpCallInProgress
+from antiphon.types.tool_items import (
+    CodeInterpreterCall,
+    FileSearchCall,
+    ImageGenerationCall,
+    McpCall,
+    McpListTools,
+    WebSearchCall,
 )
 
 
@@ -65,9 +74,28 @@ def opened(lines: bytes) -> list[Event]:
     return events
 
 
+_LASTING = frozenset({WebSearchCall, FileSearchCall, ImageGenerationCall})
+"""Items without deltas that are open for a while."""
+
+
+def call_under_way(gate: Gate, log: Sequence[Event]) -> McpCall | None:
+    """The call that was being made where ``log`` ends, and of which nothing is known."""
+    for item in gate.open_items():
+        if item.state == CALLING:
+            (added,) = [
+                event.item
+                for event in log
+                if isinstance(event, OutputItemAdded) and event.output_index == item.index
+            ]
+            assert isinstance(added, McpCall)
+            return msgspec.structs.replace(added, arguments=item.text)
+    return None
+
+
 def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
     """Close what is open after ``log`` has passed through the gate, as ``incomplete``: whoever
-    made it is gone. The same events would have come had the model been stopped there."""
+    made it is gone. The same events would have come had the model been stopped there. (A call the
+    server was making stays open: ``call_under_way``.)"""
     for item in gate.open_items():
         own = [event for event in log if getattr(event, "output_index", -1) == item.index]
         added = next(event.item for event in own if isinstance(event, OutputItemAdded))
@@ -79,6 +107,8 @@ def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
                 parts += _cut_part(gate, item, own, at)
                 shown = parts if given(added.content) else UNSET
                 done = msgspec.structs.replace(added, content=shown, status="incomplete")
+                if isinstance(done, Reasoning):
+                    done.summary = _cut_summary(gate, item, own, at)
             case FunctionCall():
                 if item.state == ADDED:
                     gate.emit(FunctionCallArgumentsDone(**at, name=added.name, arguments=item.text))
@@ -87,11 +117,38 @@ def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
                 if item.state == ADDED:
                     gate.emit(CustomToolCallInputDone(**at, input=item.text))
                 done = msgspec.structs.replace(added, input=item.text, status="incomplete")
-            case Compaction() | FunctionCallOutput():
-                done = added  # its events are one group, so this is a log cut by hand
+            case McpCall():
+                if item.state == CALLING:
+                    continue  # it was made: whoever goes on has to know what came of it
+                if item.state == ADDED:
+                    gate.emit(McpCallInProgress(**at))
+                gate.emit(McpCallArgumentsDone(**at, arguments=item.text))
+                done = msgspec.structs.replace(added, arguments=item.text, status="incomplete")
+            case McpListTools():
+                done = msgspec.structs.replace(added, error="The listing was interrupted.")
+            case CodeInterpreterCall():
+                code = item.text or added.code
+                done = msgspec.structs.replace(added, code=code, status="incomplete")
+            case _ if "status" in added.__struct_fields__ and type(added) in _LASTING:
+                done = msgspec.structs.replace(added, status="incomplete")
             case _:
-                assert_never(added)
+                done = added  # its events are one group, so this is a log cut by hand
         gate.emit(OutputItemDone(output_index=item.index, item=done))
+
+
+def _cut_summary(
+    gate: Gate, item: OpenItem, own: Sequence[Event], at: dict[str, Any]
+) -> list[SummaryText]:
+    """The parts of a reasoning item's summary, the open one closed."""
+    parts = [event.part for event in own if isinstance(event, SummaryPartDone)]
+    if item.state in (SUMMING, SUMMED):
+        part = SummaryText(item.text)
+        at = {**at, "summary_index": item.summaries}
+        if item.state == SUMMING:
+            gate.emit(SummaryTextDone(**at, text=part.text))
+        gate.emit(SummaryPartDone(**at, part=part))
+        parts.append(part)
+    return parts
 
 
 def _cut_part(gate: Gate, item: OpenItem, own: Sequence[Event], at: dict[str, Any]) -> list[Any]:

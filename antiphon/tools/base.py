@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from antiphon.errors import RemoteError
 
 INTERRUPTED = (
@@ -18,7 +20,29 @@ INTERRUPTED = (
 
 
 class ToolFailed(RemoteError):
-    """The call failed in a way the model should hear of; the message becomes its output."""
+    """The call failed in a way the model should hear of; the message becomes its output.
+    ``detail``: the failure as the API words it, for items that have an ``error``."""
+
+    def __init__(self, message: str, *, detail: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class Failure(Struct, frozen=True, tag="failure"):
+    """A call that failed: in words for the model, and as the API words it."""
+
+    text: str
+    detail: dict[str, Any] | None = None
+
+
+class Found(Struct, frozen=True, tag="found"):
+    """What a search for tools gave: their definitions."""
+
+    tools: list[dict[str, Any]]
+
+
+Output = str | Failure | Found
+"""What came of a call."""
 
 
 class ServerTool(Protocol):
@@ -30,7 +54,7 @@ class ServerTool(Protocol):
     description: str | None
     parameters: dict[str, Any] | None
 
-    async def call(self, arguments: str, *, key: str) -> str:
+    async def call(self, arguments: str, *, key: str) -> str | Found:
         """Run it. ``arguments`` is JSON text, ``key`` the same for every attempt at this call.
         Raises ``ToolFailed``."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from antiphon.types.base import UNSET, UnsetType, Wire
-from antiphon.types.content import Logprob, OutputPart
+from antiphon.types.content import Logprob, OutputPart, SummaryText
 from antiphon.types.items import OutputItem
 from antiphon.types.response import Response
 
@@ -115,6 +115,29 @@ class ReasoningTextDone(PartEvent, tag="response.reasoning_text.done", kw_only=T
     text: str
 
 
+class SummaryEvent(ItemEvent, kw_only=True):
+    """An event inside a part of a reasoning item's summary."""
+
+    summary_index: int
+
+
+class SummaryPartAdded(SummaryEvent, tag="response.reasoning_summary_part.added", kw_only=True):
+    part: SummaryText
+
+
+class SummaryPartDone(SummaryEvent, tag="response.reasoning_summary_part.done", kw_only=True):
+    part: SummaryText
+
+
+class SummaryTextDelta(SummaryEvent, tag="response.reasoning_summary_text.delta", kw_only=True):
+    delta: str
+    obfuscation: str | UnsetType = UNSET
+
+
+class SummaryTextDone(SummaryEvent, tag="response.reasoning_summary_text.done", kw_only=True):
+    text: str
+
+
 class FunctionCallArgumentsDelta(
     ItemEvent, tag="response.function_call_arguments.delta", kw_only=True
 ):
@@ -148,6 +171,7 @@ Delta = (
     OutputTextDelta
     | RefusalDelta
     | ReasoningTextDelta
+    | SummaryTextDelta
     | FunctionCallArgumentsDelta
     | CustomToolCallInputDelta
 )

@@ -21,12 +21,25 @@ from antiphon.types.content import (
     Text10M,
     ToolOutputPart,
 )
+from antiphon.types.tool_items import (
+    ApplyPatchCall,
+    CallId,
+    ComputerCall,
+    HostedCall,
+    LocalShellCall,
+    McpApprovalRequest,
+    McpCall,
+    McpListTools,
+    ShellCall,
+    ToolItem,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer"]
 Phase = Literal["commentary", "final_answer"]
 Sealed = Annotated[str, Meta(max_length=20_971_520)]
-CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Message(Wire, tag_field="type", tag="message"):
@@ -49,14 +62,17 @@ class OutputMessage(Wire, tag_field="type", tag="message"):
     phase: Phase | UnsetType = UNSET
 
 
-class FunctionCall(Wire, tag_field="type", tag="function_call"):
-    """A call of a function. ``arguments`` is JSON text, never an object."""
+class FunctionCall(Wire, tag_field="type", tag="function_call", rename={"later": "async"}):
+    """A call of a function. ``arguments`` is JSON text, never an object. ``namespace``: of the
+    tool, where it has one. ``later``: the caller may answer in a later turn."""
 
     call_id: CallId
     name: str
     arguments: str
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
+    namespace: str | UnsetType | None = UNSET
+    later: bool | UnsetType | None = UNSET
 
 
 class FunctionCallOutput(Wire, tag_field="type", tag="function_call_output"):
@@ -68,7 +84,7 @@ class FunctionCallOutput(Wire, tag_field="type", tag="function_call_output"):
     status: str | UnsetType | None = UNSET
 
 
-class CustomToolCall(Wire, tag_field="type", tag="custom_tool_call"):
+class CustomToolCall(Wire, tag_field="type", tag="custom_tool_call", rename={"later": "async"}):
     """A call of a freeform tool. ``input`` is raw text, not JSON."""
 
     call_id: CallId
@@ -76,6 +92,8 @@ class CustomToolCall(Wire, tag_field="type", tag="custom_tool_call"):
     input: str
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
+    namespace: str | UnsetType | None = UNSET
+    later: bool | UnsetType | None = UNSET
 
 
 class CustomToolCallOutput(Wire, tag_field="type", tag="custom_tool_call_output"):
@@ -122,33 +140,7 @@ class Opaque(Struct, frozen=True):
 
 
 OPAQUE_TYPES = frozenset(
-    {
-        "additional_tools",
-        "agent_message",
-        "apply_patch_call",
-        "apply_patch_call_output",
-        "code_interpreter_call",
-        "computer_call",
-        "computer_call_output",
-        "configuration_update",
-        "file_search_call",
-        "image_generation_call",
-        "local_shell_call",
-        "local_shell_call_output",
-        "mcp_approval_request",
-        "mcp_approval_response",
-        "mcp_call",
-        "mcp_list_tools",
-        "multi_agent_call",
-        "multi_agent_call_output",
-        "program",
-        "program_output",
-        "shell_call",
-        "shell_call_output",
-        "tool_search_call",
-        "tool_search_output",
-        "web_search_call",
-    }
+    {"agent_message", "multi_agent_call", "multi_agent_call_output", "program", "program_output"}
 )
 """Item types the API names and we keep without interpreting."""
 
@@ -162,10 +154,26 @@ Item = (
     | ItemReference
     | Compaction
     | CompactionTrigger
+    | ToolItem
     | Opaque
 )
 OutputItem = (
-    OutputMessage | FunctionCall | FunctionCallOutput | CustomToolCall | Reasoning | Compaction
+    OutputMessage
+    | FunctionCall
+    | FunctionCallOutput
+    | CustomToolCall
+    | Reasoning
+    | Compaction
+    | ShellCall
+    | LocalShellCall
+    | ApplyPatchCall
+    | ComputerCall
+    | ToolSearchCall
+    | ToolSearchOutput
+    | McpListTools
+    | McpCall
+    | McpApprovalRequest
+    | HostedCall
 )
 
 ID_PREFIX = {
@@ -176,5 +184,22 @@ ID_PREFIX = {
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
     "compaction": "cmp",
+    "shell_call": "sh",
+    "shell_call_output": "sho",
+    "local_shell_call": "lsh",
+    "apply_patch_call": "apc",
+    "apply_patch_call_output": "apco",
+    "computer_call": "cu",
+    "computer_call_output": "cuo",
+    "tool_search_call": "tsc",
+    "tool_search_output": "tso",
+    "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp",
+    "mcp_approval_request": "mcpr",
+    "mcp_approval_response": "mcpa",
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+    "code_interpreter_call": "ci",
+    "image_generation_call": "ig",
 }
 """Prefix of the ids we mint, by item type (``item`` for all others)."""

@@ -14,11 +14,12 @@ from httptools import HttpResponseParser
 
 from antiphon.backends.aiohttp_client import AiohttpTransport
 from antiphon.backends.base import Capabilities, Pump, Turn
-from antiphon.backends.chat import Chat, Target
-from antiphon.backends.chat_push import ChatPush
+from antiphon.backends.chat import Chat
 from antiphon.backends.fast_http import Push
 from antiphon.backends.fast_reply import Answer
 from antiphon.backends.router import WAYS_MAX, Route, Router
+from antiphon.backends.upstream import Target
+from antiphon.backends.upstream_push import PushedTurn
 from antiphon.config import ChatSettings
 from antiphon.errors import RemoteError
 from antiphon.observe import Observation, TurnFinished
@@ -366,7 +367,7 @@ async def test_a_packed_answer_that_nobody_has_begun_to_read_is_closed_with_its_
     async with serving(behave) as server:
         chat = Chat(ChatSettings(url=f"{server.url}/v1"))
         call, ear = begun(chat, asked())
-        assert isinstance(call, ChatPush)
+        assert isinstance(call, PushedTurn)
         async with asyncio.timeout(PATIENCE_SECONDS):
             for _ in iter(lambda: isinstance(call._read, Pump), True):
                 await asyncio.sleep(0)
@@ -426,7 +427,7 @@ async def test_a_connection_that_is_over_leaves_nothing_for_the_garbage_collecto
                 assert text_of(await said(pushed(chat, asked()))) == "Grüße, you"
             for _ in range(20):
                 await asyncio.sleep(0)
-            kinds = (HttpResponseParser, Push, Answer, ChatPush)
+            kinds = (HttpResponseParser, Push, Answer, PushedTurn)
             assert [one for one in gc.get_objects() if isinstance(one, kinds)] == []
         finally:
             gc.enable()

@@ -78,6 +78,21 @@ async def test_a_framework_that_chains_and_sends_everything_again(
     assert text_of(new).count("What is the weather?") == 1
 
 
+@pytest.mark.requirement("conformance:frameworks:resend")
+async def test_a_framework_that_sends_its_question_with_the_output(house: House) -> None:
+    question = {"type": "message", "role": "user", "content": "What is the weather?"}
+    first = await house.create("scripted/tool", [question], tools=[WEATHER])
+    chained = {"previous_response_id": first["id"], "tools": [WEATHER]}
+    answer = output(first["output"][0], "sunny")
+    told = await house.create("scripted/transcript", [question, answer], **chained)
+    assert text_of(told).count("What is the weather?") == 1
+    other = {"role": "user", "content": "And in Rome?"}
+    both = await house.create("scripted/transcript", [other, answer], **chained)
+    assert "And in Rome?" in text_of(both)
+    after = await house.create("scripted/transcript", [answer, question], **chained)
+    assert text_of(after).count("What is the weather?") == 2
+
+
 @pytest.mark.requirement("conformance:frameworks:references")
 async def test_a_framework_that_sends_references(house: House) -> None:
     first = await house.create("scripted/reasoning-tool", tools=[WEATHER])

@@ -123,13 +123,13 @@ async def test_what_is_accepted_but_not_honoured_is_said() -> None:
             service_tier="flex",
             input=[
                 {"role": "user", "content": "hi"},
-                {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {}},
+                {"type": "program", "id": "ws_1", "call_id": "c", "code": "1", "fingerprint": "f"},
             ],
         )
         assert list(live.downgrades) == [
             "reasoning.summary",
             "service_tier",
-            "input:web_search_call",
+            "input:program",
         ]
         await live.finish()
         assert (await r.start()).downgrades == []

@@ -22,7 +22,8 @@ from antiphon.runs.rounds import (
     UNMADE,
     CallTools,
 )
-from antiphon.runs.run import CallModel, Run
+from antiphon.runs.compacting import CallModel
+from antiphon.runs.run import Run
 from antiphon.stream.deltas import CallArguments, CallStart, Delta, Finish, Text
 from antiphon.stream.fold import fold
 from antiphon.stream.replay import replay

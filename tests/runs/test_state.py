@@ -192,7 +192,7 @@ async def test_an_id_used_for_everything_drops_nothing() -> None:
         first = await r.create("echo", input=[{"role": "user", "content": "hi", **one}])
         call, output = weather("Rome", "rain")
         thought = {"type": "reasoning", "summary": [], "content": []}
-        search = {"type": "web_search_call", "id": 7, "status": "completed"}
+        search = {"type": "program", "id": 7, "status": "completed"}
         second = await r.create(
             "transcript",
             input=[{**thought, **one}, {**call, **one}, {**output, **one}, search],
@@ -203,7 +203,7 @@ async def test_an_id_used_for_everything_drops_nothing() -> None:
             "reasoning",
             "function_call",
             "function_call_output",
-            "web_search_call",
+            "program",
         ]
         assert len({item["id"] for item in listed}) == len(listed)
 

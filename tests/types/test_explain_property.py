@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.errors import ClientError
-from antiphon.types.codec import decode_create, open_choice, open_items, open_tools
+from antiphon.types.codec import decode_create, open_items
+from antiphon.types.tool_codec import open_choice, open_tools
 from antiphon.types.explain import misfit
 from antiphon.types.items import (
     OPAQUE_TYPES,

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from antiphon.errors import ClientError
-from antiphon.types.codec import open_choice, open_tools
+from antiphon.types.tool_codec import open_choice, open_tools
 from antiphon.types.tools import (
-    KNOWN,
+    HOSTED,
     AllowedTools,
     CustomTool,
     FunctionTool,
     GrammarInput,
+    HostedTool,
     NamedChoice,
     TextInput,
 )
@@ -55,12 +56,10 @@ def test_no_tools_open_to_nothing() -> None:
 
 
 @pytest.mark.requirement("wire:tools:open")
-@pytest.mark.parametrize("kind", sorted(KNOWN - {"function", "custom"}))
-def test_a_tool_of_the_api_that_cannot_run_here_is_refused_by_name(kind: str) -> None:
-    error = refusal(WEATHER, {"type": kind})
-    assert (error.param, error.code) == ("tools[1].type", "unsupported_value")
-    assert f"'{kind}'" in error.message
-    assert "'function' and 'custom'" in error.message
+@pytest.mark.parametrize("kind", sorted(HOSTED))
+def test_a_tool_that_only_a_backend_can_run_is_kept_as_it_came(kind: str) -> None:
+    raw = {"type": kind, "anything": 1}
+    assert open_tools([WEATHER, raw])[1] == HostedTool(kind, raw)
 
 
 REFUSALS: list[tuple[dict[str, Any], str, str]] = [
@@ -131,15 +130,15 @@ def test_parameters_without_a_type_become_an_object(schema: dict[str, Any]) -> N
 def test_neutral_values_of_the_calling_keys_are_taken() -> None:
     neutral = {"async": False, "defer_loading": False, "allowed_callers": ["direct"]}
     nulls = {"async": None, "defer_loading": None, "allowed_callers": None}
-    assert open_tools([{**WEATHER, **neutral, "output_schema": {}}, {**SHELL, **nulls}]) == TOOLS
+    weather, shell = open_tools([{**WEATHER, **neutral}, {**SHELL, **nulls}])
+    assert isinstance(weather, FunctionTool) and not weather.later and not weather.defer_loading
+    assert isinstance(shell, CustomTool) and not shell.later and not shell.defer_loading
 
 
 @pytest.mark.requirement("wire:tools:calling")
 @pytest.mark.parametrize(
     ("key", "value", "path", "code"),
     [
-        ("async", True, "async", "unsupported_value"),
-        ("defer_loading", True, "defer_loading", "unsupported_value"),
         ("allowed_callers", ["direct", "programmatic"], "allowed_callers[1]", "unsupported_value"),
         ("allowed_callers", ["cat"], "allowed_callers[0]", "invalid_value"),
         ("allowed_callers", "direct", "allowed_callers", "invalid_type"),
@@ -202,10 +201,10 @@ def test_every_form_of_choice_is_understood(raw: Any, choice: Any) -> None:
         ({**ALLOWED, "mode": "none"}, "tool_choice.mode", "invalid_value"),
         (
             {**ALLOWED, "tools": [{"type": "function", "name": "time"}]},
-            "tool_choice",
+            "tool_choice.tools[0]",
             "invalid_value",
         ),
-        ({**ALLOWED, "tools": [{"type": "web_search"}]}, "tool_choice", "invalid_value"),
+        ({**ALLOWED, "tools": [{"type": "web_search"}]}, "tool_choice.tools[0]", "invalid_value"),
         (
             {**ALLOWED, "tools": [{"name": "weather"}]},
             "tool_choice.tools[0].type",

@@ -46,7 +46,7 @@ async def create(exchange: Exchange) -> None:
         if asked.stream:
             await sse.stream(exchange, live.groups(), obfuscate=is_veiled(asked))
         else:
-            await exchange.answer(encode(await live.finish()))
+            await exchange.respond(encode(await live.finish()))
 
 
 async def _in_background(
@@ -58,7 +58,7 @@ async def _in_background(
     exchange.response_id = queued.response_id
     exchange.downgrades = queued.downgrades
     if not asked.stream:
-        return await exchange.answer(queued.object)
+        return await exchange.respond(queued.object)
     groups = background.tails.follow(project, queued.response_id, patient=True)
     await sse.stream(exchange, groups, obfuscate=is_veiled(asked))
 
@@ -79,7 +79,7 @@ async def compact(exchange: Exchange) -> None:
     asked = decode_body(await exchange.body(), CompactInput)
     with exchange.presence():
         made, exchange.downgrades = await compacted(exchange.deps.runs, asked, exchange.project)
-        await exchange.answer(encode(made))
+        await exchange.respond(encode(made))
 
 
 async def retrieve(exchange: Exchange) -> None:
@@ -110,7 +110,7 @@ async def _show(exchange: Exchange, response_id: str, include: frozenset[str]) -
         include=include,
         flavour=exchange.flavour,
     )
-    await exchange.answer(body)
+    await exchange.respond(body)
 
 
 async def _replay(exchange: Exchange, response_id: str, *, after: int, veiled: bool) -> None:

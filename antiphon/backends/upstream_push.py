@@ -1,26 +1,24 @@
-"""One turn of a chat-completions upstream, pushed: from the read of a socket to a sink.
+"""One turn of a model server over HTTP, pushed: from the read of a socket to a sink.
 
 Only the answer that is nearly always given is read here: a 2xx whose body is not packed.
-Everything else is handed to a task with the answer in hand, which goes on as ``Chat.stream``
-would (``base.Pump``), so there is one set of rules.
+Everything else is handed to a task with the answer in hand, which goes on as
+``Upstream.stream`` would (``base.Pump``), so there is one set of rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from antiphon.backends.base import Pump, Sink, Turn
-from antiphon.backends.chat_reading import Reader
 from antiphon.backends.fast_http import Push
-from antiphon.backends.profiles import Profile
 from antiphon.backends.sse import Events
 from antiphon.backends.transport import READ_LIMIT_BYTES, Reply, too_large
 from antiphon.errors import RemoteError
 from antiphon.stream.deltas import Delta
 
 DRAIN_SECONDS = 0.05
-"""How long what follows ``[DONE]`` may take; a connection that says more is dropped."""
+"""How long what follows the end of an answer may take; a connection that says more is dropped."""
 
 
 class _Nobody:
@@ -34,18 +32,33 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class Upstream(Protocol):
+class Answer(Protocol):
+    """Reads one answer. ``over``: it said that it is over; ``failure``: what broke it after deltas
+    that still count. Every method may raise ``RemoteError``; the last batch ends in ``Finish``."""
+
+    over: bool
+    failure: RemoteError | None
+
+    def batch(self, payloads: Sequence[bytes]) -> Sequence[Delta]:
+        """The deltas of the events one network read held."""
+
+    def last(self, payloads: Sequence[bytes]) -> Sequence[Delta]:
+        """The deltas of what was left when the stream ended before it was ``over``."""
+
+    def whole(self, body: bytes) -> Sequence[Delta]:
+        """The deltas of an answer in one piece."""
+
+
+class Asked(Protocol):
     """What a pushed turn asks of its backend."""
 
-    def reader(self, turn: Turn) -> Reader: ...
+    def reader(self, turn: Turn) -> Answer: ...
 
-    def answered(
-        self, turn: Turn, profile: Profile, reply: Reply
-    ) -> AsyncIterator[Sequence[Delta]]:
+    def answered(self, turn: Turn, profile: Any, reply: Reply) -> AsyncIterator[Sequence[Delta]]:
         """The turn's stream, when it was sent by this profile and answered by ``reply``."""
 
 
-class ChatPush:
+class PushedTurn:
     """The ``Call`` whoever began the turn holds, and the ``Receiver`` of its answer."""
 
     __slots__ = (
@@ -61,12 +74,12 @@ class ChatPush:
         "_upstream",
     )
 
-    def __init__(self, upstream: Upstream, turn: Turn, profile: Profile, sink: Sink) -> None:
+    def __init__(self, upstream: Asked, turn: Turn, profile: Any, sink: Sink) -> None:
         self._upstream = upstream
         self._turn = turn
         self._profile = profile
         self._sink: Sink = sink
-        self._reader: Reader | None = None
+        self._reader: Answer | None = None
         self._events: Events | None = None  # of an answer that is streamed
         self._read: Push | Pump | None = None  # None once there is nothing to stop
         self._handed_over: Push | None = None  # an answer that a task reads

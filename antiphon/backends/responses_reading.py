@@ -1,0 +1,385 @@
+"""A response of an upstream, streamed or whole → deltas. No I/O.
+
+``Reader.batch`` takes the SSE payloads of one network read, ``Reader.whole`` one JSON body; both
+walk the same path item by item, so an answer gives the same deltas either way.
+
+Rules: an item is told by its deltas, and by its end where there were none; an upstream's ids and
+numbers go no further; what ends the response ends the answer, whatever follows; a stream that
+stops without that was cut, and says so. Events nobody knows are read over and counted
+(``ignored``), for the API grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Raw
+
+from antiphon.backends import responses_wire as wire
+from antiphon.backends.chat_body import Offered
+from antiphon.backends.chat_wire import Token
+from antiphon.backends.responses_calls import Calls, hosted_call
+from antiphon.backends.responses_errors import failed
+from antiphon.backends.responses_wire import Answer, Ending, Item, Part, Usage
+from antiphon.backends.stops import Stops
+from antiphon.errors import RemoteError
+from antiphon.stream.deltas import (
+    Annotated,
+    Declined,
+    Delta,
+    Finish,
+    ItemEnd,
+    ItemStage,
+    ItemStart,
+    Opened,
+    Sealed,
+    Spent,
+    Summary,
+    Text,
+    Thought,
+)
+from antiphon.types.content import Logprob, TopLogprob
+
+MANY = 4
+"""From so many payloads in one read on they are decoded together."""
+
+Reason = Literal["stop", "calls", "length", "filter"]
+
+_CUT: Mapping[str, Reason] = {"content_filter": "filter"}
+"""Why a response is incomplete; any reason but these counts as the token limit."""
+
+
+class Reader:
+    """Reads one answer. ``offered``: the turn's tools by the name the upstream knows; ``mark``: how
+    its encrypted reasoning is told from any other; ``stop``: texts that end the answer."""
+
+    failure: RemoteError | None = None
+    _half = ""
+
+    def __init__(
+        self,
+        offered: Mapping[str, Offered],
+        mark: str,
+        *,
+        logprobs: bool = False,
+        stop: Sequence[str] = (),
+        ignored: Callable[[str], None] = lambda type: None,
+    ) -> None:
+        self.over = False
+        self._ignored = ignored
+        self._mark = mark
+        self._probed = logprobs
+        self._stops = Stops(stop) if stop else None
+        self._calls = Calls(offered)
+        self._plain = not (logprobs or stop)
+        self._produced = False
+        self._said = False  # the open item, by deltas
+        self._last = ""  # the type of the item before what comes, as far as it could go on
+        self._hosted: dict[int, int] = {}
+
+    def batch(self, payloads: Sequence[bytes]) -> list[Delta]:
+        """The deltas of what one network read held; ends with ``Finish`` where the response ends.
+
+        What came before an error in the same read is returned, and the error left in
+        ``failure``: whoever calls raises it next.
+        """
+        deltas: list[Delta] = []
+        if self.over:
+            return deltas
+        try:
+            if not (self._plain and len(payloads) >= MANY and self._many(payloads, deltas)):
+                self._one_by_one(payloads, deltas)
+        except RemoteError as error:
+            self._produced = self._produced or bool(deltas)
+            if self._produced:
+                error.retryable = False
+            if not deltas:
+                raise
+            self.failure = error
+        if deltas:
+            self._produced = True
+        return deltas
+
+    def last(self, payloads: Sequence[bytes]) -> list[Delta]:
+        """The deltas of what was left when the connection ended before the response did."""
+        deltas = self.batch(payloads)
+        if not self.over and self.failure is None:
+            error = _broke_off(produced=self._produced)
+            if not deltas:
+                raise error
+            self.failure = error
+        return deltas
+
+    def whole(self, body: bytes) -> list[Delta]:
+        """The deltas of a whole JSON answer, ``Finish`` included."""
+        answer = wire.decode_answer(body)
+        if answer.output is None and answer.error is None:
+            raise wire.garbage(body)
+        deltas: list[Delta] = []
+        for index, raw in enumerate(answer.output or ()):
+            self._added(raw, index, deltas)
+            self._done(raw, index, deltas)
+        if self.over:  # by a stop
+            return deltas
+        self._end(answer, deltas)
+        return deltas
+
+    def _one_by_one(self, payloads: Sequence[bytes], deltas: list[Delta]) -> None:
+        for payload in payloads:
+            if payload == b"[DONE]" or not payload.strip():
+                continue
+            self._hear(wire.decode(payload, probed=self._probed), deltas)
+            if self.over:
+                return
+
+    def _many(self, payloads: Sequence[bytes], deltas: list[Delta]) -> bool:
+        """Read events in one go; False if one is anything but a known event on one line."""
+        lines = payloads[:-1] if payloads[-1] == b"[DONE]" else payloads
+        try:
+            events = wire.decode_lines(b"\n".join(lines))
+        except wire.UNREADABLE:
+            return False
+        if len(events) != len(lines):
+            return False
+        add = deltas.append
+        for event in events:
+            if type(event) is wire.TextDelta and event.delta and not self._half:
+                self._said = True
+                add(Text(event.delta))
+            else:
+                self._hear(event, deltas)
+                if self.over:
+                    break
+        return True
+
+    def _hear(self, event: Any, deltas: list[Delta]) -> None:
+        """What one event adds."""
+        kind = type(event)
+        if kind is wire.TextDelta:
+            self._text(event.delta, None, deltas)
+        elif kind is wire.ProbedDelta:
+            self._text(event.delta, event.logprobs, deltas)
+        else:
+            hear = _HEAR.get(kind)
+            if hear is not None:
+                hear(self, event, deltas)
+            elif event.type not in wire.QUIET:
+                self._stage_or_ignored(event.type, deltas)
+
+    # Text and reasoning
+
+    def _text(self, text: str, tokens: Sequence[Token] | None, deltas: list[Delta]) -> None:
+        text = self._mended(text)
+        if not text:
+            return
+        self._said = True
+        if self._stops is not None:
+            text = self._stops.feed(text)
+            if text:
+                deltas.append(Text(text))
+            if self._stops.found:
+                deltas.append(Finish("stop"))
+                self.over = True
+        elif self._probed:
+            deltas.append(Text(text, [_logprob(token) for token in tokens or ()]))
+        else:
+            deltas.append(Text(text))
+
+    def _mended(self, text: str) -> str:
+        """Halves of surrogate pairs, which some servers cut in two, joined or replaced."""
+        if not self._half and text.isascii():
+            return text
+        text = self._half + text
+        self._half = ""
+        if "\ud800" <= text[-1:] < "\udc00":
+            self._half = text[-1]
+            text = text[:-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    def _thought(self, event: Any, deltas: list[Delta]) -> None:
+        if event.delta:
+            self._said = True
+            deltas.append(Thought(self._mended(event.delta)))
+
+    def _summary(self, event: wire.SummaryDelta, deltas: list[Delta]) -> None:
+        if event.delta:
+            self._said = True
+            deltas.append(Summary(self._mended(event.delta), event.summary_index))
+
+    def _declined(self, event: wire.RefusalDelta, deltas: list[Delta]) -> None:
+        if event.delta:
+            self._said = True
+            deltas.append(Declined(self._mended(event.delta)))
+
+    def _annotation(self, event: wire.AnnotationAdded, deltas: list[Delta]) -> None:
+        deltas.append(Annotated(event.annotation))
+
+    # Items
+
+    def _item_added(self, event: wire.ItemAdded, deltas: list[Delta]) -> None:
+        self._added(event.item, event.output_index, deltas)
+
+    def _item_done(self, event: wire.ItemDone, deltas: list[Delta]) -> None:
+        self._done(event.item, event.output_index, deltas)
+
+    def _added(self, raw: Raw, index: int, deltas: list[Delta]) -> None:
+        item = wire.decode_item(raw)
+        before, self._last = self._last, item.type
+        match item.type:
+            case "message":
+                self._said = False
+                if before == "message" or item.phase:
+                    deltas.append(Opened("message", item.phase))
+            case "reasoning":
+                self._said = False
+                if before == "reasoning":
+                    deltas.append(Opened("reasoning"))
+            case "function_call" | "custom_tool_call":
+                deltas += self._calls.begin(item, index)
+            case _:
+                if (call := hosted_call(raw)) is not None:
+                    self._hosted[index] = 1
+                    deltas.append(ItemStart(call))
+
+    def _done(self, raw: Raw, index: int, deltas: list[Delta]) -> None:
+        item = wire.decode_item(raw)
+        match item.type:
+            case "message":
+                if not self._said:
+                    self._message(item.content or (), deltas)
+                if self._half:
+                    self._half = ""
+                    deltas.append(Text("\ufffd"))
+                if self._stops is not None and (held := self._stops.end()):
+                    deltas.append(Text(held))
+            case "reasoning":
+                if not self._said:
+                    self._reasoning(item, deltas)
+                if item.encrypted_content:
+                    deltas.append(Sealed(self._mark + item.encrypted_content))
+            case "function_call" | "custom_tool_call":
+                deltas += self._calls.end(item, index)
+            case _:
+                self._other_done(item.type, raw, index, deltas)
+
+    def _message(self, parts: Sequence[Part], deltas: list[Delta]) -> None:
+        for part in parts:
+            if self.over:
+                return
+            if part.refusal:
+                deltas.append(Declined(part.refusal))
+            elif part.text:
+                self._text(part.text, part.logprobs, deltas)
+                deltas += [Annotated(annotation) for annotation in part.annotations or ()]
+
+    def _reasoning(self, item: Item, deltas: list[Delta]) -> None:
+        for number, part in enumerate(item.summary or ()):
+            if part.text:
+                deltas.append(Summary(part.text, number))
+        deltas += [Thought(part.text) for part in item.content or () if part.text]
+
+    def _other_done(self, type: str, raw: Raw, index: int, deltas: list[Delta]) -> None:
+        found = self._calls.native(type, raw, index)
+        if found is not None:
+            deltas += found
+        elif self._hosted.pop(index, 0) and (call := hosted_call(raw)) is not None:
+            deltas.append(ItemEnd(call))
+        else:
+            self._ignored(f"item:{type}")
+
+    def _stage_or_ignored(self, type: str, deltas: list[Delta]) -> None:
+        """An event of a call the upstream makes itself tells how far it is."""
+        stage = _STAGES.get(type)
+        if stage is None:
+            self._ignored(type)
+        elif stage > 1 and self._hosted:
+            deltas.append(ItemStage(stage))
+
+    def _code(self, event: wire.CodeDelta, deltas: list[Delta]) -> None:
+        if event.delta and self._hosted:
+            deltas.append(ItemStage(code=event.delta))
+
+    # Ends
+
+    def _ended(self, event: Any, deltas: list[Delta]) -> None:
+        self._end(wire.decode_ending(event.response), deltas)
+
+    def _error(self, event: wire.Failure, deltas: list[Delta]) -> None:
+        nested = isinstance(event.error, dict)
+        raw: Any = event.error if nested else {"message": event.message, "code": event.code}
+        raise failed(raw, produced=self._produced or bool(deltas))
+
+    def _end(self, answer: Answer | Ending, deltas: list[Delta]) -> None:
+        """The response is over: held text, usage, ``Finish``; or the error it ended with."""
+        status = answer.status
+        if status in ("failed", "cancelled") or (answer.error is not None and status is None):
+            raise failed(answer.error or {}, produced=self._produced or bool(deltas))
+        if status in ("queued", "in_progress"):
+            raise _broke_off(produced=self._produced or bool(deltas))
+        reason: Reason = "calls" if self._calls else "stop"
+        if status == "incomplete":
+            details = answer.incomplete_details
+            reason = _CUT.get((details.reason if details else None) or "", "length")
+        if self._stops is not None and (held := self._stops.end()):
+            deltas.append(Text(held))
+        if answer.usage is not None:
+            deltas.append(_spent(answer.usage))
+        deltas.append(Finish(reason))
+        self.over = True
+
+
+_HEAR: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
+    wire.ThoughtDelta: Reader._thought,
+    wire.ThoughtDeltaOpen: Reader._thought,
+    wire.SummaryDelta: Reader._summary,
+    wire.RefusalDelta: Reader._declined,
+    wire.ArgumentsDelta: lambda self, event, deltas: deltas.extend(
+        self._calls.piece(event.output_index, event.delta)
+    ),
+    wire.InputDelta: lambda self, event, deltas: deltas.extend(
+        self._calls.piece(event.output_index, event.delta)
+    ),
+    wire.CodeDelta: Reader._code,
+    wire.ItemAdded: Reader._item_added,
+    wire.ItemDone: Reader._item_done,
+    wire.AnnotationAdded: Reader._annotation,
+    wire.Completed: Reader._ended,
+    wire.Incomplete: Reader._ended,
+    wire.Failed: Reader._ended,
+    wire.Failure: Reader._error,
+}
+
+_STAGES = {
+    f"response.{kind}.{stage}": place
+    for kind, stages in {
+        "web_search_call": ("in_progress", "searching", "completed"),
+        "file_search_call": ("in_progress", "searching", "completed"),
+        "code_interpreter_call": ("in_progress", "code", "interpreting", "completed"),
+        "image_generation_call": ("in_progress", "generating", "completed"),
+    }.items()
+    for place, stage in enumerate(stages, 1)
+}
+"""The events of a hosted call → how many of its stages are then there."""
+
+
+def _logprob(token: Token) -> Logprob:
+    top = [TopLogprob(t.token, t.logprob, t.bytes or []) for t in token.top_logprobs or ()]
+    return Logprob(token.token, token.logprob, token.bytes or [], top)
+
+
+def _spent(usage: Usage) -> Spent:
+    before, after = usage.input_tokens_details, usage.output_tokens_details
+    read, written = usage.input_tokens or 0, usage.output_tokens or 0
+    cached = (before.cached_tokens if before else None) or 0
+    thought = (after.reasoning_tokens if after else None) or 0
+    return Spent(read, written, min(cached, read), min(thought, written))  # parts of a whole
+
+
+def _broke_off(*, produced: bool) -> RemoteError:
+    return RemoteError(
+        "The upstream's answer broke off before its end.",
+        status=502,
+        code="upstream_broke_off",
+        retryable=not produced,
+    )

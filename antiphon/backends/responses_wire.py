@@ -1,0 +1,306 @@
+"""What Responses servers say, as structs: events by their ``type``, items, the response at its end.
+
+Only the fields that are read are named, and whatever is large and seldom read is left as it came
+(``Raw``): a text delta costs one small struct. ``decode`` takes one SSE payload and gives one of
+``Event``; ``None`` stands for an event nobody here knows, which is no error (the API grows).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, cast
+
+import msgspec
+from msgspec import Raw, Struct
+
+from antiphon.backends.chat_wire import Token, clipped
+from antiphon.errors import RemoteError
+
+_EMPTY = Raw(b"null")
+
+
+class Said(Struct, tag_field="type", gc=False):
+    """Base of the events. Those with ``delta`` come in runs."""
+
+
+class TextDelta(Said, tag="response.output_text.delta", gc=False):
+    delta: str
+
+
+class ThoughtDelta(Said, tag="response.reasoning_text.delta", gc=False):
+    delta: str
+
+
+class ThoughtDeltaOpen(Said, tag="response.reasoning.delta", gc=False):
+    """The same under the name Open Responses gives it."""
+
+    delta: str
+
+
+class SummaryDelta(Said, tag="response.reasoning_summary_text.delta", gc=False):
+    delta: str
+    summary_index: int = 0
+
+
+class RefusalDelta(Said, tag="response.refusal.delta", gc=False):
+    delta: str
+
+
+class ArgumentsDelta(Said, tag="response.function_call_arguments.delta", gc=False):
+    delta: str
+    output_index: int = 0
+
+
+class InputDelta(Said, tag="response.custom_tool_call_input.delta", gc=False):
+    delta: str
+    output_index: int = 0
+
+
+class CodeDelta(Said, tag="response.code_interpreter_call_code.delta", gc=False):
+    delta: str
+
+
+class ItemAdded(Said, tag="response.output_item.added"):
+    item: Raw
+    output_index: int = 0
+
+
+class ItemDone(Said, tag="response.output_item.done"):
+    item: Raw
+    output_index: int = 0
+
+
+class AnnotationAdded(Said, tag="response.output_text.annotation.added"):
+    annotation: dict[str, Any]
+
+
+class Completed(Said, tag="response.completed"):
+    response: Raw
+
+
+class Incomplete(Said, tag="response.incomplete"):
+    response: Raw
+
+
+class Failed(Said, tag="response.failed"):
+    response: Raw
+
+
+class Failure(Said, tag="error"):
+    """Flat, or nested in ``error``."""
+
+    message: Any = None
+    code: Any = None
+    param: Any = None
+    error: Any = None
+
+
+class _Probed(Said, tag="response.output_text.delta"):
+    delta: str
+    logprobs: list[Token] | None = None
+
+
+class Quiet(Struct, frozen=True):
+    """An event that says nothing the others do not say, or the stage of a hosted call."""
+
+    type: str
+
+
+QUIET = frozenset(
+    {
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.output_text.done",
+        "response.refusal.done",
+        "response.reasoning_text.done",
+        "response.reasoning.done",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_part.done",
+        "response.reasoning_summary_text.done",
+        "response.function_call_arguments.done",
+        "response.custom_tool_call_input.done",
+        "response.code_interpreter_call_code.done",
+        "keepalive",
+    }
+)
+"""What is said besides: a text's end repeats it, and a lifecycle event repeats the request."""
+
+ProbedDelta = _Probed
+Event = (
+    TextDelta
+    | ThoughtDelta
+    | ThoughtDeltaOpen
+    | SummaryDelta
+    | RefusalDelta
+    | ArgumentsDelta
+    | InputDelta
+    | CodeDelta
+    | ItemAdded
+    | ItemDone
+    | AnnotationAdded
+    | Completed
+    | Incomplete
+    | Failed
+    | Failure
+)
+_ProbedEvent = (
+    _Probed
+    | ThoughtDelta
+    | ThoughtDeltaOpen
+    | SummaryDelta
+    | RefusalDelta
+    | ArgumentsDelta
+    | InputDelta
+    | CodeDelta
+    | ItemAdded
+    | ItemDone
+    | AnnotationAdded
+    | Completed
+    | Incomplete
+    | Failed
+    | Failure
+)
+
+
+class Part(Struct):
+    """A part of a message, a reasoning text or a summary."""
+
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[dict[str, Any]] | None = None
+    logprobs: list[Token] | None = None
+
+
+class Item(Struct):
+    """An output item, as far as it is text, reasoning or a call of the caller's tools."""
+
+    type: str = ""
+    call_id: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    arguments: Any = None
+    input: str | None = None
+    content: list[Part] | None = None
+    summary: list[Part] | None = None
+    encrypted_content: str | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+class InputDetails(Struct):
+    cached_tokens: int | None = None
+
+
+class OutputDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
+class Usage(Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class Reason(Struct):
+    reason: str | None = None
+
+
+class Answer(Struct):
+    """A response that is over. ``output`` is read of a whole answer only."""
+
+    status: str | None = None
+    error: Any = None
+    incomplete_details: Reason | None = None
+    usage: Usage | None = None
+    output: list[Raw] | None = None
+    object: str | None = None
+    message: Any = None
+    code: Any = None
+
+
+class Ending(Struct):
+    """The same at the end of a stream."""
+
+    status: str | None = None
+    error: Any = None
+    incomplete_details: Reason | None = None
+    usage: Usage | None = None
+
+
+class _Typed(Struct):
+    type: str = ""
+
+
+_decode = msgspec.json.Decoder(Event).decode
+decode_lines = msgspec.json.Decoder(Event).decode_lines
+_decode_probed = msgspec.json.Decoder(_ProbedEvent).decode
+_decode_item = msgspec.json.Decoder(Item).decode
+_decode_answer = msgspec.json.Decoder(Answer).decode
+_decode_ending = msgspec.json.Decoder(Ending).decode
+_decode_type = msgspec.json.Decoder(_Typed).decode
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+def decode(payload: bytes, *, probed: bool = False) -> Event | ProbedDelta | Quiet:
+    """One payload. ``RemoteError`` 502 ``upstream_invalid_response`` if it is no event."""
+    try:
+        return cast("Event", _decode_probed(payload) if probed else _decode(payload))
+    except UNREADABLE:
+        pass
+    try:
+        return Quiet(_decode_type(payload).type)
+    except UNREADABLE:
+        return _lenient(payload, probed=probed)
+
+
+def decode_item(raw: Raw) -> Item:
+    """An item; one of a shape nobody knows is an item of no type."""
+    try:
+        return _decode_item(raw)
+    except UNREADABLE:
+        return Item()
+
+
+def decode_ending(raw: Raw) -> Ending:
+    try:
+        return _decode_ending(raw)
+    except UNREADABLE:
+        return Ending()
+
+
+def decode_answer(body: bytes) -> Answer:
+    """A whole answer. ``RemoteError`` 502 ``upstream_invalid_response`` if it is none."""
+    try:
+        return _decode_answer(body)
+    except UNREADABLE:
+        raise garbage(body) from None
+
+
+def garbage(payload: bytes) -> RemoteError:
+    """The error for an answer that is not what it should be; shows its beginning."""
+    shown = clipped(payload.decode("utf-8", "replace"))
+    return RemoteError(
+        f"The upstream sent something that is no part of a response: {shown!r}",
+        status=502,
+        code="upstream_invalid_response",
+    )
+
+
+def _lenient(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
+    """Half a surrogate pair makes strict decoding fail: servers in JavaScript cut emoji so."""
+    try:
+        raw = json.loads(payload.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise garbage(payload) from None
+    if not isinstance(raw, dict):
+        raise garbage(payload)
+    try:
+        found: Any = msgspec.convert(raw, _ProbedEvent if probed else Event)
+        return cast("Event | ProbedDelta", found)
+    except msgspec.ValidationError:
+        return Quiet(str(raw.get("type", "")))

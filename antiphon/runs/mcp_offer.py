@@ -1,0 +1,125 @@
+"""The listed tools of MCP servers as functions of a model call.
+
+A model knows a tool as ``LABEL__NAME``. Where that is no name a model takes, or one it knows
+already (a function of the caller's, another server's tool), it is changed until it is: which
+tool is meant is never told from the name, but from what the call becomes (``Offer.forms``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from antiphon.runs.mcp_servers import Server
+from antiphon.runs.offering import Offer
+from antiphon.runs.rounds import mcp_name
+from antiphon.stream.forms import Answered, approval
+from antiphon.tools.base import ServerTool, ToolFailed
+from antiphon.tools.mcp_base import McpError, McpListed, McpSession
+from antiphon.types.tools import FunctionTool, called
+
+NAME_LENGTH_MAX = 64
+"""What chat models take."""
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
+
+Listed = Mapping[str, Sequence[McpListed]]
+"""The tools of each server, by label."""
+
+
+class McpFunction:
+    """``tools.base.ServerTool``: one tool of a server."""
+
+    def __init__(self, session: McpSession, tool: str, *, again: bool) -> None:
+        self.name = tool
+        self.again = again
+        self.description: str | None = None
+        self.parameters: dict[str, Any] | None = None
+        self._session = session
+
+    async def call(self, arguments: str, *, key: str) -> str:
+        """As the port says; the failure's detail is ``mcp_call.error``."""
+        result = await self._session.call(self.name, msgspec.json.decode(arguments), key=key)
+        if result.error is None:
+            return result.output or ""
+        raise ToolFailed(said(result.error), detail=error_object(result.error))
+
+    async def close(self) -> None:
+        """Its session is the request's."""
+
+
+def error_object(error: McpError) -> dict[str, Any]:
+    """The error as ``mcp_call.error`` has it."""
+    if error.kind == "mcp_tool_execution_error":
+        return {"type": error.kind, "content": error.content}
+    return {"type": error.kind, "code": error.code, "message": error.message}
+
+
+def said(error: McpError) -> str:
+    """The error in words, for the model."""
+    if error.kind != "mcp_tool_execution_error":
+        return error.message
+    blocks = error.content if isinstance(error.content, list) else []
+    texts = [str(one.get("text", "")) for one in blocks if isinstance(one, dict)]
+    return "\n".join(text for text in texts if text) or "The tool failed."
+
+
+def offered(
+    made: Offer, servers: Sequence[Server], listed: Listed, sessions: Mapping[str, McpSession]
+) -> Offer:
+    """The offer, and the tools of these servers as far as they are ``listed``."""
+    whole = Offer(
+        tools=list(made.tools),
+        native=list(made.native),
+        forms=dict(made.forms),
+        served=dict(made.served),
+        paths=dict(made.paths),
+        kinds={kind: list(names) for kind, names in made.kinds.items()},
+        downgrades=made.downgrades,
+        servers=made.servers,
+        origins=dict(made.origins),
+    )
+    for server in servers:
+        for tool in listed.get(server.label, ()):
+            if server.allows(tool):
+                _add(whole, server, tool, sessions[server.label])
+    return whole
+
+
+def _add(made: Offer, server: Server, tool: McpListed, session: McpSession) -> None:
+    origin = (server.label, tool.name)
+    name = next((name for name, known in made.origins.items() if known == origin), None)
+    if name is not None:  # the same server is named twice
+        made.kinds.setdefault(server.kind, []).append(name)
+        return
+    name = _name(made, server.label, tool.name)
+    made.origins[name] = origin
+    asks = server.asks(tool)
+    made.forms[name] = approval(*origin) if asks else Answered(*origin)
+    served: ServerTool = McpFunction(session, tool.name, again=server.repeats(tool))
+    made.served[mcp_name(*origin)] = served
+    about = tool.description or ""
+    if server.description:
+        about = f"{about}\n({server.label}: {server.description})".strip()
+    schema = tool.input_schema if tool.input_schema.get("type") == "object" else _ANYTHING
+    function = FunctionTool(name, about or None, schema, strict=False)
+    made.add(function, server.path, server.kind)
+
+
+_ANYTHING: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+def _name(made: Offer, label: str, tool: str) -> str:
+    """A name for the model that no other tool of the offer has."""
+    plain = _UNFIT.sub("_", called(label, tool))
+    name = plain
+    if len(name) > NAME_LENGTH_MAX or name in made.paths:
+        digest = hashlib.sha256(f"{label}\0{tool}".encode()).hexdigest()[:8]
+        name = f"{plain[: NAME_LENGTH_MAX - 9]}_{digest}"
+    number = 2
+    while name in made.paths:
+        name, number = f"{plain[: NAME_LENGTH_MAX - 4]}_{number}", number + 1
+    return name

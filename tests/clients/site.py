@@ -1,0 +1,101 @@
+"""The server the clients are run against: a new one, with the scripted models and the demo model."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from antiphon.backends.llamacpp_probe import probe
+
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+
+KEY = "sk-clients"
+
+CONFIG = f"""\
+[server]
+port = 0
+
+[[keys]]
+key = "{KEY}"
+project = "clients"
+
+[azure.deployments]
+my-deployment = "scripted/echo"
+my-tools = "scripted/tool"
+# For clients that look up by a model's name what it can do.
+"gpt-4.1" = "scripted/summary"
+"gpt-4.1-mini" = "scripted/json"
+"gpt-4o" = "scripted/tool"
+
+[webhooks]
+allow_http = true
+allowed = ["127.0.0.1"]
+
+[[backends]]
+kind = "scripted"
+"""
+
+DEMO = """
+[[backends]]
+kind = "llamacpp"
+"""
+
+
+class Site(Struct, frozen=True):
+    """``url`` is the base URL, ``model`` one that answers without a script where it can."""
+
+    url: str
+    model: str
+
+    @property
+    def root(self) -> str:
+        return self.url.removesuffix("/v1")
+
+
+@contextmanager
+def site(folder: Path, settings: str | None = None) -> Iterator[Site]:
+    """A server on a free port of loopback, with its data and its log in ``folder``. ``settings``:
+    its configuration file, instead of the one all clients share."""
+    demo = settings is None and probe().ok
+    config = folder / "antiphon.toml"
+    config.write_text(settings or CONFIG + (DEMO if demo else ""), encoding="utf-8")
+    command = [sys.executable, "-m", "antiphon", "serve", "--config", str(config)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--data", str(folder / "data")],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON")},
+        )
+    try:
+        url = _address(process, folder / "log")
+        yield Site(url, "demo-antiphon" if demo else "scripted/hello")
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    """The base URL in the first line the server prints, which it does when it is ready."""
+    assert process.stdout is not None
+    impatience = threading.Timer(START_SECONDS_MAX, process.kill)
+    impatience.start()
+    found = re.search(r"http://\S+/v1", process.stdout.readline())
+    impatience.cancel()
+    if found is None:
+        raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+    return found[0]

@@ -1,0 +1,1 @@
+"""The OpenAPI document beside the routes, the official client's models and the server itself."""
