@@ -15,7 +15,7 @@ user's message is kept in ``Turn.known.memo``, as ``chat_memo`` does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from antiphon.backends.base import Turn
 from antiphon.backends.messages import wire_name
-from antiphon.backends.responses_profiles import Dialect
+from antiphon.backends.responses_profiles import HOSTED_TOOLS, Dialect
 from antiphon.stream.deltas import CARRIED
 from antiphon.types.base import given
 from antiphon.types.content import (
@@ -46,6 +46,20 @@ from antiphon.types.items import (
     Opaque,
     Reasoning,
 )
+from antiphon.types.tool_items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    CodeInterpreterCall,
+    ComputerCall,
+    ComputerCallOutput,
+    FileSearchCall,
+    ImageGenerationCall,
+    LocalShellCall,
+    LocalShellCallOutput,
+    ShellCall,
+    ShellCallOutput,
+    WebSearchCall,
+)
 from antiphon.types.tools import called
 
 LOST_IMAGE = "[an image that is no longer available]"
@@ -54,6 +68,26 @@ _DETAILS = frozenset({"low", "high", "auto"})
 _encode_into = msgspec.json.Encoder().encode_into
 
 Object = dict[str, Any]
+
+_IDS: frozenset[str] = frozenset({"id"})
+_KEPT_IDS: frozenset[str] = frozenset()
+_WEB_SEARCH = frozenset(name for name in HOSTED_TOOLS if name.startswith("web_search"))
+_COMPUTER = frozenset({"computer", "computer_use_preview"})
+_TOOLS_OF: Mapping[type[Any], frozenset[str]] = {
+    ShellCall: frozenset({"shell"}),
+    ShellCallOutput: frozenset({"shell"}),
+    LocalShellCall: frozenset({"local_shell"}),
+    LocalShellCallOutput: frozenset({"local_shell"}),
+    ApplyPatchCall: frozenset({"apply_patch"}),
+    ApplyPatchCallOutput: frozenset({"apply_patch"}),
+    ComputerCall: _COMPUTER,
+    ComputerCallOutput: _COMPUTER,
+    WebSearchCall: _WEB_SEARCH,
+    FileSearchCall: frozenset({"file_search"}),
+    CodeInterpreterCall: frozenset({"code_interpreter"}),
+    ImageGenerationCall: frozenset({"image_generation"}),
+}
+"""Items a server takes if it has one of these tools."""
 
 
 class _Past(Struct, frozen=True, eq=False):
@@ -145,7 +179,13 @@ class Items:
             case Reasoning() | ItemReference() | Compaction() | CompactionTrigger() | Opaque():
                 return ()
             case _:
-                return ()
+                return self._tool_item(item)
+
+    def _tool_item(self, item: Any) -> Sequence[Any]:
+        """An item of a tool that is more than a function."""
+        if self._dialect.native.isdisjoint(_TOOLS_OF.get(type(item), ())):
+            return ()
+        return [_bare(item)]
 
     # Messages
 
@@ -221,10 +261,7 @@ class Items:
 
     def _call(self, item: FunctionCall | CustomToolCall, kind: str, text: str) -> Object:
         call: Object = {"type": kind, "call_id": item.call_id}
-        if given(item.namespace) and "namespace" in self._dialect.native:
-            call |= {"name": wire_name(item.name), "namespace": item.namespace}
-        else:
-            call["name"] = wire_name(called(item.namespace, item.name))
+        call["name"] = wire_name(called(item.namespace, item.name))
         call["arguments" if kind == "function_call" else "input"] = text
         if self._dialect.item_ids:
             call |= {"id": _id(item), "status": "completed"}
@@ -260,6 +297,19 @@ class Items:
         if dialect.item_ids:
             said |= {"id": _id(item), "status": "completed"}
         return said
+
+
+def _bare(item: Any) -> Object:
+    """A tool's item without what only this server knows: its id, unless another item means it."""
+    said: Object = {"type": item.__struct_config__.tag}
+    keeps = _KEPT_IDS if isinstance(item, LocalShellCall | LocalShellCallOutput) else _IDS
+    for name in item.__struct_fields__:
+        value = getattr(item, name)
+        if name not in keeps and given(value):
+            said[name] = value
+    if isinstance(item, ApplyPatchCall):
+        said.setdefault("status", "completed")
+    return said
 
 
 def _led_to(items: Sequence[Item], at: int) -> bool:

@@ -33,7 +33,7 @@ from antiphon.runs.refusals import check_any, check_count, check_items
 from antiphon.runs.said import Said
 from antiphon.runs.sealed import Keeper
 from antiphon.runs.steps import Steps
-from antiphon.runs.wishes import Wishes, wants_sealed, wishes_of
+from antiphon.runs.wishes import Wishes, summary_asked, wants_sealed, wishes_of
 from antiphon.store.base import Store, StoredResponse
 from antiphon.store.conversations import Conversations
 from antiphon.store.work import Begin
@@ -450,6 +450,7 @@ def _turn(asked: CreateResponse, wishes: Wishes, found: _Gathered) -> Turn:
         format=wishes.format,
         verbosity=verbosity(asked),
         effort=asked.reasoning.effort if asked.reasoning else None,
+        summary=summary_asked(asked),
         max_output_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,

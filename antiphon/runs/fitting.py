@@ -84,7 +84,13 @@ def with_reasoning(
     if not able.takes_reasoning:
         return Shown(items, new, downgrades=("input:reasoning",) if thinks else ())
     found = reopened(
-        items, new, keeper=keeper, model=model, all_turns=all_turns, place=brought.place
+        items,
+        new,
+        keeper=keeper,
+        model=model,
+        all_turns=all_turns,
+        carries=able.carries,
+        place=brought.place,
     )
     unreadable = ("input:reasoning",) if found.unreadable else ()
     return Shown(found.items, new, found.removed, unreadable)

@@ -16,11 +16,10 @@ import msgspec
 
 from antiphon.runs.mcp_servers import Server
 from antiphon.runs.offering import Offer
-from antiphon.runs.rounds import mcp_name
 from antiphon.stream.forms import Answered, approval
 from antiphon.tools.base import ServerTool, ToolFailed
 from antiphon.tools.mcp_base import McpError, McpListed, McpSession
-from antiphon.types.tools import FunctionTool, called
+from antiphon.types.tools import FunctionTool, called, mcp_name
 
 NAME_LENGTH_MAX = 64
 """What chat models take."""

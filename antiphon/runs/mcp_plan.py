@@ -19,13 +19,13 @@ from msgspec import Struct
 from antiphon.runs.approvals import Approved
 from antiphon.runs.mcp_offer import Listed, McpFunction
 from antiphon.runs.mcp_servers import Server
-from antiphon.runs.rounds import mcp_name
 from antiphon.stream.compose_calls import CallComposer
 from antiphon.stream.forms import Answered
 from antiphon.tools.base import ServerTool
 from antiphon.tools.mcp_base import McpFailed, McpListed, McpSession
 from antiphon.types.items import Item, OutputItem
 from antiphon.types.tool_items import McpCall, McpListTools
+from antiphon.types.tools import mcp_name
 
 Amend = Callable[[Any, Listed], Any]
 """(context, what is listed) → the context with those tools."""

@@ -10,14 +10,14 @@ that knows the tool gets as it is (``native``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError
-from antiphon.stream.forms import NATIVE, Form, Renamed
+from antiphon.stream.forms import NATIVE, Form, Renamed, shown
 from antiphon.tools.base import ServerTool
 from antiphon.types.base import UNSET, UnsetType
 from antiphon.types.tools import (
@@ -29,6 +29,7 @@ from antiphon.types.tools import (
     McpChoice,
     NamedChoice,
     NamespaceTool,
+    NativeTool,
     Tool,
     TypeChoice,
     called,
@@ -94,11 +95,13 @@ def _take(made: Offer, tool: Tool, path: str, able: Capabilities, functions: Fun
             known = NATIVE.get(kind)
             if kind in able.native:
                 made.native.append(tool)
+                if known is not None:
+                    made.kinds.setdefault(kind, []).append(known.name)
             elif known is None:
                 raise cannot_run(kind, path)
             else:
-                shown = FunctionTool(known.name, known.description, known.schema, strict=True)
-                made.add(shown, path, kind)
+                enforced = able.strict_tools == "enforced"
+                made.add(shown(cast(NativeTool, tool), enforced=enforced), path, kind)
             if known is not None:
                 made.forms[known.name] = known.form
 
@@ -139,6 +142,16 @@ def chosen(made: Offer, choice: Any) -> list[CallableTool]:
     return [tool for tool in made.tools if tool.name in names]
 
 
+def callable_names(made: Offer, choice: Any) -> frozenset[str]:
+    """The names the model may call under this choice, also those of tools its backend has."""
+    names = frozenset(tool.name for tool in chosen(made, choice))
+    if not made.native or choice == "none":
+        return names
+    kinds = (str(getattr(tool, "type", type(tool).__struct_config__.tag)) for tool in made.native)
+    native = {NATIVE[kind].name for kind in kinds if kind in NATIVE}
+    return names | (native if isinstance(choice, str) else native & _names(made, choice))
+
+
 def _names(made: Offer, choice: Any) -> set[str]:
     match choice:
         case NamedChoice():
@@ -172,5 +185,5 @@ def mode(made: Offer, choice: Any) -> Any:
     names = sorted(_names(made, choice))
     if len(names) != 1:
         return "required"
-    (tool,) = (tool for tool in made.tools if tool.name == names[0])
-    return NamedChoice("custom" if isinstance(tool, CustomTool) else "function", tool.name)
+    custom = any(isinstance(tool, CustomTool) and tool.name == names[0] for tool in made.tools)
+    return NamedChoice("custom" if custom else "function", names[0])

@@ -21,6 +21,7 @@ from msgspec import Struct
 from antiphon.runs.sealed import Keeper, refusal
 from antiphon.sealing.base import Unsealable
 from antiphon.stream.compose import Seal
+from antiphon.stream.deltas import CARRIED
 from antiphon.types.base import UNSET, UnsetType, given
 from antiphon.types.content import ReasoningText
 from antiphon.types.items import Item, Message, Reasoning
@@ -70,7 +71,8 @@ def unsealing(keeper: Keeper, model: str) -> Callable[[Sequence[Item]], Sequence
     """What opens again, for this model, what it has just thought and nobody else is shown."""
 
     def unseal(items: Sequence[Item]) -> Sequence[Item]:
-        return reopened(items, 0, keeper=keeper, model=model, all_turns=True).items
+        found = reopened(items, 0, keeper=keeper, model=model, all_turns=True, carries=CARRIED)
+        return found.items
 
     return unseal
 
@@ -82,10 +84,13 @@ def reopened(
     keeper: Keeper,
     model: str,
     all_turns: bool,
+    carries: str = "",
     place: Callable[[int], int] = int,
 ) -> Reopened:
     """The context with its sealed reasoning opened. The last ``new`` items are the caller's: raises
-    ``ClientError`` naming the one that was changed, by its ``place`` in the request."""
+    ``ClientError`` naming the one that was changed, by its ``place`` in the request. What an
+    upstream encrypted stays as it is where it goes back there (``carries``: how it then begins),
+    and is left out where it would come to another."""
     found = Reopened(list(items), [])
     first_new = len(items) - new
     boundary = 0 if all_turns else _last_user_at(items) + 1
@@ -93,12 +98,16 @@ def reopened(
         if type(item) is not Reasoning or not given(item.encrypted_content):
             continue
         is_new = at >= first_new
+        if (token := str(item.encrypted_content)).startswith(CARRIED):
+            if not (carries and token.startswith(carries)):
+                _leave_out(found, at, item, "model_mismatch", is_new)
+            continue
         if at < boundary:
             if is_new:
                 _remove(found, item, "turn_boundary")
             continue
         try:
-            sealed = _opened(keeper, str(item.encrypted_content))
+            sealed = _opened(keeper, token)
         except Unsealable as fault:
             if is_new and fault.reason != "foreign":
                 raise refusal(fault, f"input[{place(at - first_new)}]") from None
@@ -109,12 +118,17 @@ def reopened(
                 found.items[at] = msgspec.structs.replace(item, content=parts)
                 continue
             reason = "model_mismatch"
-        found.items[at] = msgspec.structs.replace(item, content=UNSET)
-        if is_new:
-            _remove(found, item, reason)
-        else:
-            found.unreadable = True
+        _leave_out(found, at, item, reason, is_new)
     return found
+
+
+def _leave_out(found: Reopened, at: int, item: Reasoning, reason: Reason, is_new: bool) -> None:
+    """The model is not shown what this item holds."""
+    found.items[at] = msgspec.structs.replace(item, content=UNSET)
+    if is_new:
+        _remove(found, item, reason)
+    else:
+        found.unreadable = True
 
 
 def _opened(keeper: Keeper, token: str) -> _Sealed:

@@ -33,7 +33,7 @@ from antiphon.types.tool_items import (
     ToolSearchCall,
     ToolSearchOutput,
 )
-from antiphon.types.tools import called
+from antiphon.types.tools import called, mcp_name
 
 NOT_AN_OBJECT = (
     "This call was not made: its arguments are not a JSON object. Call again with valid arguments."
@@ -151,12 +151,22 @@ class Rounds(Struct, eq=False):
         last = 0
         for at in range(1, len(output)):
             if _is_answer(output[at - 1]) and not _is_answer(output[at]):
-                last, before = at, output[last:at]
+                self._count(output[last:at])
+                last = at
                 self._left -= 1
-                for call in self._calls(before):
-                    self._problem(call)
+        self._count(output[last:])
         self.shown = last
         return output[:last]
+
+    def _count(self, turn: Sequence[OutputItem]) -> None:
+        """Count the calls of a turn that were made."""
+        answered = _answered(turn)
+        for call in self._calls(turn):
+            if call.call_id in answered:
+                self._problem(call)
+        for item in turn:
+            if type(item) is McpCall:
+                self._problem(asked_of_mcp(item))
 
     def _calls(self, turn: Sequence[OutputItem]) -> list[Asked]:
         """Those that the server answers, answered or not."""
@@ -181,7 +191,7 @@ class Rounds(Struct, eq=False):
 def asked_of_mcp(item: McpCall) -> Asked:
     """The call of an MCP server's tool."""
     id = str(item.id)
-    return Asked("mcp", called(item.server_label, item.name), item.arguments or "{}", id, id)
+    return Asked("mcp", mcp_name(item.server_label, item.name), item.arguments or "{}", id, id)
 
 
 def _asked_of(item: OutputItem) -> Asked | None:

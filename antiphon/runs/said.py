@@ -26,7 +26,10 @@ from antiphon.types.items import (
     Opaque,
     Reasoning,
 )
+from antiphon.types.tool_items import AdditionalTools, ConfigurationUpdate, ToolSearchOutput
 
+BRINGING = frozenset({AdditionalTools, ConfigurationUpdate, ToolSearchOutput})
+"""Items that bring tools or settings (``gained.py``)."""
 CALLS = FunctionCall | CustomToolCall
 OUTPUTS = FunctionCallOutput | CustomToolCallOutput
 CALLING = frozenset({FunctionCall, CustomToolCall})
@@ -42,11 +45,13 @@ class Said:
     outputs. ``open``: calls without an output, by call_id, in their order. ``cut``: those of them
     that were cut short. ``opaque``: types of the items we do not interpret. ``files``: one holds
     a document. ``compacted``: one is a compaction; ``sealed``: reasoning among them is sealed.
+    ``bringing``: those that bring tools or settings.
     ``size_bytes``: of the JSON it was read from.
     """
 
     __slots__ = (
         "answered",
+        "bringing",
         "by_id",
         "called",
         "compacted",
@@ -69,6 +74,7 @@ class Said:
         self.open: dict[str, Call] = {}
         self.cut: set[str] = set()
         self.opaque: set[str] = set()
+        self.bringing: list[Item] = []
         self.files = False
         self.compacted = False
         self.sealed = False
@@ -102,6 +108,8 @@ class Said:
                 self.compacted = True
             elif kind is Opaque:
                 self.opaque.add(item.type)  # type: ignore[union-attr]
+            elif kind in BRINGING:
+                self.bringing.append(item)
             if id := id_of(item):
                 self.by_id[id] = item
 

@@ -23,6 +23,10 @@ from antiphon.stream.deltas import (
     CallStart,
     Declined,
     Delta,
+    ItemStart,
+    Opened,
+    Sealed,
+    Summary,
     Text,
     Thought,
 )
@@ -30,7 +34,7 @@ from antiphon.stream.deltas import (
 # Sets of kinds; shared, because an idle stream should not keep one of its own.
 _NOTHING: frozenset[type[Any]] = frozenset()
 _ANNOTATIONS: frozenset[type[Any]] = frozenset({Annotated})
-_THOUGHTS: frozenset[type[Any]] = frozenset({Annotated, Thought})
+_THOUGHTS: frozenset[type[Any]] = frozenset({Annotated, Thought, Summary, Sealed})
 _AND_TEXT = {free: free | {Text} for free in (_ANNOTATIONS, _THOUGHTS)}
 
 
@@ -48,6 +52,7 @@ class Warden:
         "_foreign",
         "_held",
         "_holding",
+        "_hosted",
         "_muted",
         "_wrote",
         "free",
@@ -57,6 +62,7 @@ class Warden:
         self._demands = demands
         self._muted = muted
         self._holding = False
+        self._hosted = False  # the backend made a call itself
         self._held: list[Delta] = []
         self._accepted: dict[int, str] = {}
         self._foreign = ""
@@ -88,8 +94,12 @@ class Warden:
             return delta.index in self._accepted
         if isinstance(delta, Declined):
             self._declined = self._declined or bool(delta.text)
+        if isinstance(delta, ItemStart):
+            self._hosted = True
         silent = self._muted or self._demands.no_thoughts
-        return not (silent and isinstance(delta, Thought))
+        if isinstance(delta, Thought):
+            return not silent
+        return not (self._muted and isinstance(delta, Summary | Sealed | Opened))
 
     def _accepts(self, call: CallStart) -> bool:
         if call.name not in self._demands.callable:
@@ -113,7 +123,7 @@ class Warden:
             return None
         if self._accepted:
             return self._arguments_problem()
-        if self._demands.must_call:
+        if self._demands.must_call and not self._hosted:
             called = f" ('{self._foreign}' does not exist)" if self._foreign else ""
             return f"You must call one of the offered tools now{called}; do not answer in text."
         if self._foreign and not self._wrote:

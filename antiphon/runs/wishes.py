@@ -20,7 +20,7 @@ from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.runs.compaction import threshold
 from antiphon.runs.demands import Demands, argument_checks, settle_strict, text_check
-from antiphon.runs.offering import NO_OFFER, Offer, chosen, mode, offer
+from antiphon.runs.offering import NO_OFFER, Offer, callable_names, chosen, mode, offer
 from antiphon.tools.base import ServerTool
 from antiphon.types.request import CreateResponse
 from antiphon.types.tool_codec import open_choice, open_tools
@@ -162,7 +162,7 @@ def _demands(
     return Demands(
         text=text_check(format, able),
         arguments=argument_checks(made.tools, able, made.paths),
-        callable=frozenset(tool.name for tool in chosen(made, choice)),
+        callable=callable_names(made, choice),
         must_call=wanted not in ("auto", "none"),
         one_call=asked.parallel_tool_calls is False,
         no_thoughts=settings.raw_reasoning == "none" and not wants_sealed(asked),
@@ -172,6 +172,12 @@ def _demands(
 def wants_sealed(asked: CreateResponse) -> bool:
     """Whether reasoning items shall carry their text sealed."""
     return "reasoning.encrypted_content" in (asked.include or ())
+
+
+def summary_asked(asked: CreateResponse) -> str | None:
+    """How the model shall sum up its reasoning, if it shall."""
+    reasoning = asked.reasoning
+    return None if reasoning is None else reasoning.summary or reasoning.generate_summary
 
 
 def wants_all_turns(asked: CreateResponse, able: Capabilities) -> bool:
@@ -242,12 +248,12 @@ def downgrades(asked: CreateResponse, able: Capabilities) -> list[str]:
     """Parameters that are accepted because real clients send them, and not fully honoured."""
     reasoning = asked.reasoning
     effort = reasoning is not None and reasoning.effort is not None
-    summary = reasoning is not None and (reasoning.summary or reasoning.generate_summary)
+    summary = summary_asked(asked)
     found = [
         ("presence_penalty", bool(asked.presence_penalty) and "presence_penalty" in able.unsent),
         ("frequency_penalty", bool(asked.frequency_penalty) and "frequency_penalty" in able.unsent),
         ("reasoning.effort", effort and "reasoning.effort" in able.unsent),
-        ("reasoning.summary", bool(summary)),
+        ("reasoning.summary", bool(summary) and not able.summaries),
         ("reasoning.mode", reasoning is not None and reasoning.mode == "pro"),
         (
             "reasoning.context",

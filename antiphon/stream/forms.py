@@ -1,9 +1,9 @@
 """Calls that are more than a function's: the item a call becomes, and what a model is shown of it.
 
 A chat model calls functions, and nothing else. A tool with an item of its own is therefore shown
-to it as a function (``NATIVE``; texts and schemas in ``native_schemas.py``), and a call of that function
-becomes the item (``Form``). The way back, for a model that reads what was said before, is in
-``backends/equivalents.py``.
+to it as a function (``NATIVE``; the texts and schemas are in ``native_schemas.py``), and a call of
+that function becomes the item (``Form``). The way back, for a model that reads what was said
+before, is in ``backends/equivalents.py``.
 
 A form is looked up by the name the model calls; a name without one is a plain function's or
 freeform tool's.

@@ -164,6 +164,11 @@ def called(namespace: str | UnsetType | None, name: str) -> str:
     return f"{namespace}__{name}" if namespace else name
 
 
+def mcp_name(server_label: str, name: str) -> str:
+    """What names a tool of an MCP server within this process. No function has such a name."""
+    return f"mcp:{server_label}:{name}"
+
+
 class NamedChoice(Wire, omit_defaults=True):
     """``{"type": "function" | "custom", "name": …}``: exactly this tool. ``namespace``: of a tool
     that has one."""

@@ -37,6 +37,12 @@ NODE_CLIENTS: tuple[Client, ...] = (
         "It sends thoughts back only for models whose names it knows as thinking; for others set "
         "`providerOptions.openai.forceReasoning`.",
     ),
+    node(
+        "langchain-node",
+        "LangChain for JavaScript",
+        "langchain",
+        "`new ChatOpenAI({ configuration: { baseURL }, useResponsesApi: true })`",
+    ),
     Client(
         name="codex",
         title="Codex CLI",

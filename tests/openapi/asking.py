@@ -32,6 +32,11 @@ MODELS = (
     "tools-parallel",
     "length",
 )
+SELDOM = frozenset(
+    "audio background_options conversation function_call functions logit_bias modalities moderation "
+    "multi_agent n personality prediction previous_response_id prompt web_search_options".split()
+)
+"""Parameters for which nearly everything drawn is refused: kept in one body of seven."""
 DOCUMENT = document()
 POOL = 12
 """Things of each kind that exist at the beginning; deletions use them up."""
@@ -53,10 +58,13 @@ def aimed(body: Any) -> Any:
     """The body, for a model that exists if it names any; an object where there is none."""
     if isinstance(body, NotSet):
         return {}
-    if isinstance(body, dict) and isinstance(body.get("model"), str):
-        name = MODELS[len(body["model"]) % len(MODELS)]
-        return {**body, "model": f"scripted/{name}"}
-    return body
+    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+        return body
+    size = len(body["model"])
+    kept = {key: value for key, value in body.items() if size % 7 == 0 or key not in SELDOM}
+    if "messages" not in kept and not kept.get("input"):
+        kept["input"] = "Hello."
+    return {**kept, "model": f"scripted/{MODELS[size % len(MODELS)]}"}
 
 
 def readable(document: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +139,7 @@ class Things:
                 "webhook_endpoint_id",
                 {
                     "name": f"n{number}",
-                    "url": "https://example.com/hook",
+                    "url": "https://hooks.invalid/antiphon",
                     "event_types": ["response.completed"],
                 },
             ),

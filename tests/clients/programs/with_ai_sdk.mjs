@@ -136,7 +136,11 @@ check("refers back to stored thoughts", async () => {
 });
 
 check("sends sealed thoughts back", async () => {
-  const sealed = thinking({ store: false, include: ["reasoning.encrypted_content"] });
+  const sealed = thinking({
+    store: false,
+    include: ["reasoning.encrypted_content"],
+    reasoningContext: "all_turns", // else thoughts from before the last question are left out
+  });
   const messages = [{ role: "user", content: "Weather?" }];
   const asked = { model: scripted("reasoning-tool"), messages, tools, ...many, ...sealed };
   assert.equal((await generateText(asked)).text, "The tool said: sunny in example");
