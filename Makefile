@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.lock pyproject.toml | cksum 
 CHECKED := antiphon tests docs requirements bench training examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages bench-check chaos clients train lock clean
+.PHONY: help setup run test check format docs bench bench-full bench-rivals bench-tools bench-plots bench-stages bench-check chaos clients fuzz train lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,7 @@ format: $(DEV_STAMP) ## write the code the way `check` wants it
 docs: $(DEV_STAMP) ## write the generated reference pages again
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/differences.py
+	$(BIN)/python -m tests.open_responses.page
 
 bench: $(RUN_STAMP) ## our speed beside a plain proxy and the rivals that are installed, in 5 minutes
 	$(BIN)/python -m bench $(ARGS)
@@ -68,6 +69,9 @@ chaos: $(DEV_STAMP) ## kill, freeze and restart everything under load, weigh it;
 
 clients: $(DEV_STAMP) ## install every client and run it against a new server; some: ARGS="openai codex"
 	$(BIN)/python -m tests.clients $(ARGS)
+
+fuzz: $(DEV_STAMP) ## draw 1,000 requests for every operation of the OpenAPI document; no answer may break it
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-500} $(BIN)/python -m pytest tests/openapi/test_fuzz.py $(ARGS)
 
 train: $(RUN_STAMP) ## make the demo model again (numpy and torch go to .venv-train)
 	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train

@@ -16,6 +16,7 @@ from antiphon.cli import main as command
 from antiphon.config import BackendSettings, Config, KeySettings
 from antiphon.config_sources import described, unwrapped
 from antiphon.config_state import FunctionSettings, ProjectSettings
+from antiphon.server.openapi import document_json
 from antiphon.telemetry.metrics import Counter, Histogram, Metrics
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -91,7 +92,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """File name in ``docs/reference`` → its whole text."""
-    return {"config.md": _config(), "cli.md": _cli(), "metrics.md": _metrics()}
+    return {
+        "config.md": _config(),
+        "cli.md": _cli(),
+        "metrics.md": _metrics(),
+        "openapi.json": document_json().decode(),
+    }
 
 
 def _config() -> str:

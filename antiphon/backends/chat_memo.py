@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Turn
+from antiphon.backends.equivalents import Block
 from antiphon.backends.messages import (
     ChatMessage,
     Thread,
@@ -29,15 +31,7 @@ from antiphon.backends.messages import (
     says_json,
 )
 from antiphon.backends.profiles import Profile
-from antiphon.types.items import (
-    CustomToolCall,
-    CustomToolCallOutput,
-    FunctionCall,
-    FunctionCallOutput,
-    Item,
-    Message,
-    Reasoning,
-)
+from antiphon.types.items import ANSWERING, CALLING, Item, Message, Reasoning
 
 _encode = msgspec.json.Encoder().encode
 
@@ -197,7 +191,10 @@ def _fully(
     begin = start.length if start is not None else 0
     length = max(begin, known.length) if known is not None else begin
     thread = Thread(profile, current_from=user_at + 1)
-    thread.expect(items[begin:] if begin else items)
+    if begin:
+        thread.expect(items[begin:], items[:begin])
+    else:
+        thread.expect(items)
     marks = _add_known(thread, items[begin:length], start, user_at) if length > begin else []
     for at in range(length, len(items)):
         thread.add(items[at], at)
@@ -229,23 +226,26 @@ def _add_known(
         begin, thoughts = start.length, start.thoughts
     sure: _Mark | None = None
     latest: _Mark | None = None
-    owed: defaultdict[str, int] = defaultdict(int)
+    owed: defaultdict[Any, int] = defaultdict(int)
+    block = Block()
     for at, item in enumerate(items, begin):
         thread.add(item, at)
-        match item:
-            case Message(role="user"):
+        in_time = block.read(item)
+        kind: Any = type(item)
+        if kind is Message:
+            if item.role == "user":  # type: ignore[union-attr]
                 thoughts = None
-            case FunctionCall() | CustomToolCall():
-                owed[item.call_id] += 1
-            case FunctionCallOutput() | CustomToolCallOutput():
-                owed[item.call_id] -= 1
-                if not owed[item.call_id]:
-                    del owed[item.call_id]
-            case Reasoning(content=list(content)) if content and thread.profile.reasoning_field:
-                thoughts = at > user_at
-            case _:
-                pass
-        if thread.is_settled and not owed:
+        elif kind in CALLING:
+            if not getattr(item, "later", False):
+                owed[item.call_id] += 1  # type: ignore[union-attr]
+        elif kind in ANSWERING:
+            if not in_time and not thread.is_late(item):
+                owed[item.call_id] -= 1  # type: ignore[union-attr]
+                if not owed[item.call_id]:  # type: ignore[union-attr]
+                    del owed[item.call_id]  # type: ignore[union-attr]
+        elif kind is Reasoning and item.content and thread.profile.reasoning_field:  # type: ignore[union-attr]
+            thoughts = at > user_at
+        if thread.is_settled and not owed and not block.open:
             counts = len(thread.messages), len(thread.system)
             latest = _Mark(at + 1, thoughts, *counts)
             if thoughts is None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.backends.base import Turn
+from antiphon.backends.equivalents import shown
 from antiphon.stream.deltas import CallArguments, CallStart, Declined, Delta, Text, Thought
 from antiphon.types.content import (
     InputFile,
@@ -126,7 +127,7 @@ def _item_tokens(item: Item) -> int:
         case FunctionCallOutput(output=output) | CustomToolCallOutput(output=output):
             return _content_tokens(output) + MESSAGE_TOKENS
         case _:
-            return 0  # reasoning is counted apart
+            return sum(map(_item_tokens, shown(item)))  # reasoning is counted apart
 
 
 def _content_tokens(content: str | Sequence[MessagePart | ToolOutputPart]) -> int:

@@ -10,7 +10,8 @@ The rules a strict server enforces, and how they are kept here (api-surface §6.
   turn wants all of it, and never as content. Ids, statuses and phases of items never leave;
   ``Opaque`` items are skipped, the run reports them.
 
-Freeform (``custom``) calls travel as functions with one string argument, ``input``.
+Freeform (``custom``) calls travel as functions with one string argument, ``input``; calls that
+are more than a function's as ``equivalents.py`` shows them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Turn
+from antiphon.backends.equivalents import (
+    PENDING,
+    SHOWN,
+    Block,
+    PlainCall,
+    PlainOutput,
+    arrived,
+    shown,
+)
 from antiphon.backends.profiles import Profile
 from antiphon.types.content import (
     InputFile,
@@ -37,8 +47,6 @@ from antiphon.types.content import (
     ToolOutputPart,
 )
 from antiphon.types.items import (
-    Call,
-    CallOutput,
     Compaction,
     CompactionTrigger,
     CustomToolCall,
@@ -51,6 +59,7 @@ from antiphon.types.items import (
     Opaque,
     Reasoning,
 )
+from antiphon.types.tools import called
 
 NAME_LENGTH_MAX = 64
 NO_OUTPUT = "(no output)"
@@ -60,6 +69,7 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DETAILS = frozenset({"low", "high"})
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+_CALLS = frozenset((FunctionCall, CustomToolCall))
 _OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))
 _TEXTS = frozenset((OutputText, InputText, PlainText))
 
@@ -178,7 +188,7 @@ class _Group(Struct):
 
     thoughts: list[str]
     text: str
-    calls: list[Call]
+    calls: list[PlainCall]
     media: list[Part]
 
 
@@ -191,7 +201,8 @@ class Thread:
 
     def __init__(self, profile: Profile, *, current_from: int) -> None:
         self.messages: list[ChatMessage] = []
-        self._outputs: dict[str, list[CallOutput]] = {}
+        self._outputs: dict[str, list[PlainOutput]] = {}
+        self._late: dict[int, PlainCall] = {}
         self.profile = profile
         self._current_from = current_from
         self.system: list[str] = []
@@ -204,19 +215,43 @@ class Thread:
         group = self._group
         return not (group.text or group.calls or group.media or group.thoughts)
 
-    def expect(self, items: Sequence[Item]) -> None:
-        """Look the results of calls up in these items; before the first ``add``."""
+    def expect(self, items: Sequence[Item], before: Sequence[Item] = ()) -> None:
+        """Look the results of calls up in these items, once, before the first ``add``. ``before``:
+        those whose messages are written already."""
+        block = Block()
         outputs = self._outputs
-        for item in reversed(items):  # so that the first one of a call stands at the end
-            if type(item) in _OUTPUTS:
-                output = cast("CallOutput", item)
-                outputs.setdefault(output.call_id, []).append(output)
+        calls: dict[str, PlainCall] = {}
+        for item in items:
+            kind = type(item)
+            in_time = block.read(item)
+            if kind in _CALLS:
+                call = cast("PlainCall", item)
+                calls[call.call_id] = call
+            elif kind in _OUTPUTS:
+                output = cast("PlainOutput", item)
+                late = None if in_time else _asked(output.call_id, calls, before)
+                if late is None or not late.later:
+                    outputs.setdefault(output.call_id, []).append(output)
+                else:
+                    self._late[id(output)] = late
+            elif kind in SHOWN:
+                for one in shown(item):
+                    if type(one) is FunctionCallOutput:
+                        outputs.setdefault(one.call_id, []).append(one)
+        for waiting in outputs.values():
+            waiting.reverse()  # so that the first one of a call stands at the end
+
+    def is_late(self, item: Item) -> bool:
+        """Whether it is an output that comes later than in time, of a call with ``async``."""
+        return id(item) in self._late
 
     def add(self, item: Item, at: int) -> None:
         """The conversation's next item, which stands at ``at``."""
         match item:  # what an agent sends most comes first
             case FunctionCallOutput() | CustomToolCallOutput():
                 self.close()
+                if self._late and (call := self._late.get(id(item))) is not None:
+                    self.heard(arrived(call, item))
             case FunctionCall() | CustomToolCall():
                 self._begun = True
                 self._group.calls.append(item)
@@ -230,7 +265,8 @@ class Thread:
             case ItemReference() | Compaction() | CompactionTrigger() | Opaque():
                 pass
             case _:
-                pass
+                for one in shown(item):
+                    self.add(one, at)
 
     def instruct(self, sentences: Sequence[str]) -> None:
         if self.profile.merge_system:
@@ -310,10 +346,13 @@ class Thread:
             self.messages.insert(0, instructions_message(self.system, self.profile))
         return self.messages or [dict(NOTHING)]
 
-    def _answer(self, call: Call) -> list[Part]:
+    def _answer(self, call: PlainCall) -> list[Part]:
         """Append the result of a call; return what has to be shown behind all results."""
         waiting = self._outputs.get(call.call_id)
-        text, media = _split(waiting.pop().output) if waiting else ("", [])
+        if waiting:
+            text, media = _split(waiting.pop().output)
+        else:
+            text, media = (PENDING if call.later else ""), []
         if not text:
             text = "(see the next message)" if media else NO_OUTPUT
         call_id = self._call_id(call.call_id)
@@ -327,7 +366,7 @@ class Thread:
         parts = [{"type": "text", "text": label}, *media]
         self.messages.append({"role": "user", "content": parts})
 
-    def _call(self, call: Call) -> dict[str, Any]:
+    def _call(self, call: PlainCall) -> dict[str, Any]:
         if isinstance(call, CustomToolCall):
             arguments = msgspec.json.encode({"input": call.input}).decode()
         else:
@@ -335,7 +374,10 @@ class Thread:
         written: dict[str, Any] = {
             "id": self._call_id(call.call_id),
             "type": "function",
-            "function": {"name": wire_name(call.name), "arguments": arguments},
+            "function": {
+                "name": wire_name(called(call.namespace, call.name)),
+                "arguments": arguments,
+            },
         }
         if self.profile.call_extra:
             written["extra_content"] = self.profile.call_extra
@@ -352,6 +394,16 @@ class Thread:
             number, digit = divmod(number, 62)
             digits.append(_BASE62[digit])
         return "".join(digits)
+
+
+def _asked(call_id: str, calls: dict[str, PlainCall], before: Sequence[Item]) -> PlainCall | None:
+    """The call an output belongs to."""
+    if call_id in calls or not before:
+        return calls.get(call_id)
+    for item in reversed(before):
+        if type(item) in _CALLS and item.call_id == call_id:  # type: ignore[union-attr]
+            return cast("PlainCall", item)
+    return None
 
 
 def _object_text(arguments: str) -> str:

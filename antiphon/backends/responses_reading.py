@@ -112,7 +112,7 @@ class Reader:
         return deltas
 
     def whole(self, body: bytes) -> list[Delta]:
-        """The deltas of a whole JSON answer, ``Finish`` included."""
+        """The deltas of a whole JSON answer, ``Finish`` included, or ``failure`` in its place."""
         answer = wire.decode_answer(body)
         if answer.output is None and answer.error is None:
             raise wire.garbage(body)
@@ -120,9 +120,13 @@ class Reader:
         for index, raw in enumerate(answer.output or ()):
             self._added(raw, index, deltas)
             self._done(raw, index, deltas)
-        if self.over:  # by a stop
-            return deltas
-        self._end(answer, deltas)
+        try:
+            if not self.over:  # by a stop
+                self._end(answer, deltas)
+        except RemoteError as error:
+            if not deltas:
+                raise
+            self.failure = error
         return deltas
 
     def _one_by_one(self, payloads: Sequence[bytes], deltas: list[Delta]) -> None:

@@ -206,6 +206,8 @@ class Upstream(ABC, Generic[P]):
         try:
             if not is_stream(reply.headers, turn):
                 yield reader.whole(await reply.read())
+                if reader.failure is not None:
+                    raise reader.failure
                 return
             events = Events()
             chunks = reply.chunks()

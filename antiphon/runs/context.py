@@ -104,6 +104,7 @@ class Context(Struct, kw_only=True):
     unseal: Callable[[Sequence[Item]], Sequence[Item]] | None = None
     served: Mapping[str, ServerTool] = {}
     forms: Mapping[str, Form] = {}
+    mcp: Plan | None = None
 
     def abandon(self) -> Sequence[Gone]:
         """There will be no response after all: whoever has a context and does not ``start`` it

@@ -63,7 +63,9 @@ NOTHING_GAINED = Gained()
 """Of a context without such items; nobody adds to it."""
 
 
-def bringing(past: Iterable[Item], brought: Sequence[Item], places: Sequence[int] | None) -> Bringing:
+def bringing(
+    past: Iterable[Item], brought: Sequence[Item], places: Sequence[int] | None
+) -> Bringing:
     """The items of a context that bring something. ``places``: see ``history.Brought``."""
     found = [(item, "") for item in past]
     for index, item in enumerate(brought):

@@ -10,7 +10,7 @@ from there. A list that fails does not fail the response: the model has the othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +23,7 @@ from antiphon.stream.compose_calls import CallComposer
 from antiphon.stream.forms import Answered
 from antiphon.tools.base import ServerTool
 from antiphon.tools.mcp_base import McpFailed, McpListed, McpSession
-from antiphon.types.items import Item, OutputItem
+from antiphon.types.items import Compaction, Item, OutputItem
 from antiphon.types.tool_items import McpCall, McpListTools
 from antiphon.types.tools import mcp_name
 
@@ -39,13 +39,15 @@ class Prepare(Struct, frozen=True):
 
 class Plan(Struct):
     """``servers``: all of the request; ``known``: tools that are in the history; ``approved``:
-    calls to be made first. ``amend`` puts the tools into a context once all are known."""
+    calls to be made first. ``amend`` puts the tools into a context once all are known. ``begun``:
+    an approved call may have been made."""
 
     servers: Sequence[Server]
     sessions: Mapping[str, McpSession]
     known: Listed
     approved: Sequence[Approved]
     amend: Amend
+    begun: bool = False
 
     @property
     def missing(self) -> list[str]:
@@ -94,7 +96,7 @@ def listed_of(tool: Mapping[str, Any]) -> McpListed:
 
 
 class Before:
-    """The part of a run before its first model call."""
+    """The part of a run before its first model call: what is left of a plan."""
 
     def __init__(self, plan: Plan, composer: CallComposer) -> None:
         self._plan = plan
@@ -104,19 +106,16 @@ class Before:
         self._listed: dict[str, Sequence[McpListed]] = dict(plan.known)
         self._heard: dict[str, Sequence[McpListed] | McpFailed] = {}
         self._opened = False
+        self.over = False
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Servers that are still to be listed."""
         return tuple(self._missing)
 
-    @property
-    def over(self) -> bool:
-        return not self._missing and not self._approved
-
-    @property
-    def listed(self) -> Listed:
-        return self._listed
+    def amended(self, context: Any) -> Any:
+        """The context with all that was listed."""
+        return self._plan.amend(context, self._listed)
 
     def after(self, output: Sequence[OutputItem]) -> None:
         """Leave out what somebody did before who had the response."""
@@ -125,9 +124,11 @@ class Before:
                 self._missing.remove(item.server_label)
                 self._listed[item.server_label] = [listed_of(tool) for tool in item.tools]
             elif isinstance(item, McpCall):
-                self._made(item.approval_request_id)
+                self.made(item.approval_request_id)
+        self.over = not all(_is_before(item) for item in output)
 
-    def _made(self, request_id: str | None) -> None:
+    def made(self, request_id: str | None) -> None:
+        """The approved call was begun."""
         self._approved = [one for one in self._approved if one.request_id != request_id]
 
     def begin(self) -> None:
@@ -160,9 +161,25 @@ class Before:
         if not self._approved:
             return False
         call = self._approved.pop(0)
+        self._plan.begun = True
         form = Answered(call.server_label, call.name)
         self._composer.approved(call.request_id, form, call.arguments)
         return True
+
+
+    def stop(self) -> None:
+        """The response ends: a list that is awaited will not come."""
+        if self._opened:
+            self._opened = False
+            label = self._missing[0]
+            self._composer.listed(McpListTools(label, [], error="The listing was interrupted."))
+
+
+def _is_before(item: OutputItem) -> bool:
+    """Whether the item may stand before the first model call's."""
+    if isinstance(item, McpCall):
+        return bool(item.approval_request_id)
+    return isinstance(item, McpListTools | Compaction)
 
 
 def _object(tool: McpListed) -> dict[str, Any]:
@@ -175,7 +192,10 @@ def _object(tool: McpListed) -> dict[str, Any]:
 
 
 class Sink(Protocol):
-    """Who waits for the lists. Its methods never wait and never raise."""
+    """Who waits for the lists. Its methods never wait; what they raise is told to ``broke``."""
+
+    def preparing(self) -> None:
+        """It begins."""
 
     def listed(self, label: str, heard: Sequence[McpListed] | McpFailed) -> None: ...
 
@@ -193,12 +213,8 @@ class Listing:
     ) -> None:
         self._sink = sink
         self._closed = False
-        self._own = [
-            asyncio.create_task(self._list(label, sessions[label])) for label in labels
-        ]
-        for task in self._own:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._own: list[asyncio.Task[None]] = []
+        self._keep(self._begin(labels, sessions))
 
     def pause(self) -> None:
         """A list comes once: nothing has to be held up."""
@@ -212,22 +228,30 @@ class Listing:
             if task is not asyncio.current_task():
                 task.cancel()
 
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._own.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _begin(self, labels: Sequence[str], sessions: Mapping[str, McpSession]) -> None:
+        try:
+            self._sink.preparing()
+        except Exception as error:
+            return self._sink.broke(error)
+        if not self._closed:
+            for label in labels:
+                self._keep(self._list(label, sessions[label]))
+
     async def _list(self, label: str, session: McpSession) -> None:
         heard: Sequence[McpListed] | McpFailed
         try:
-            heard = await session.tools()
-        except McpFailed as failure:
-            heard = failure
+            try:
+                heard = await session.tools()
+            except McpFailed as failure:
+                heard = failure
+            if not self._closed:
+                self._sink.listed(label, heard)
         except Exception as error:
             if not self._closed:
                 self._sink.broke(error)
-            return
-        if not self._closed:
-            self._sink.listed(label, heard)
-
-
-def amended(context: Any, turn: Mapping[str, Any], **changes: Any) -> Any:
-    """The context with these fields, its turn with those."""
-    return msgspec.structs.replace(
-        context, turn=msgspec.structs.replace(context.turn, **turn), **changes
-    )

@@ -27,6 +27,7 @@ from antiphon.types.tools import (
     FunctionTool,
     HostedTool,
     McpChoice,
+    McpTool,
     NamedChoice,
     NamespaceTool,
     NativeTool,
@@ -40,7 +41,10 @@ Functions = Mapping[str, ServerTool]
 
 class Offer(Struct, frozen=True):
     """See the module. ``paths``: where in the request a tool stands, by its name. ``kinds``: the
-    names of the tools of a type, an MCP server (``mcp:label``) or a namespace."""
+    names of the tools of a type, an MCP server (``mcp:label``) or a namespace. ``servers``: tools
+    of MCP servers, and hosted ones that such a server may stand in for, with their paths: what is
+    offered of them is for ``mcp_offer.py`` to say, which notes in ``origins`` the label and tool of
+    a name."""
 
     tools: list[CallableTool] = []
     native: list[Tool] = []
@@ -49,6 +53,8 @@ class Offer(Struct, frozen=True):
     paths: dict[str, str] = {}
     kinds: dict[str, list[str]] = {}
     downgrades: list[str] = []
+    servers: list[tuple[str, McpTool | HostedTool]] = []
+    origins: dict[str, tuple[str, str]] = {}
 
     def add(self, tool: CallableTool, path: str, kind: str = "") -> None:
         """Offer a tool. Raises ``ClientError`` if the model would know two by one name."""
@@ -87,9 +93,12 @@ def _take(made: Offer, tool: Tool, path: str, able: Capabilities, functions: Fun
             for number, inner in enumerate(tool.tools):
                 _take_callable(made, inner, f"{path}.tools[{number}]", tool.name, functions)
         case HostedTool():
-            if tool.type not in able.native:
-                raise cannot_run(tool.type, path)
-            made.native.append(tool)
+            if tool.type in able.native:
+                made.native.append(tool)
+            else:
+                made.servers.append((path, tool))
+        case McpTool():
+            made.servers.append((path, tool))
         case _:
             kind = str(type(tool).__struct_config__.tag)
             known = NATIVE.get(kind)
@@ -158,8 +167,8 @@ def _names(made: Offer, choice: Any) -> set[str]:
             return {called(choice.namespace, choice.name)}
         case McpChoice():
             names = made.kinds.get(f"mcp:{choice.server_label}", [])
-            wanted = called(choice.server_label, choice.name or "")
-            return {name for name in names if choice.name is None or name == wanted}
+            origin = (choice.server_label, choice.name)
+            return {n for n in names if choice.name is None or made.origins.get(n) == origin}
         case TypeChoice():
             return set(
                 made.kinds.get("computer" if choice.type == "computer_use" else choice.type, [])

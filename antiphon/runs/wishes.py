@@ -94,6 +94,25 @@ def wishes_of(
     )
 
 
+def with_offer(
+    asked: CreateResponse, wishes: Wishes, made: Offer, able: Capabilities, settings: RunSettings
+) -> Wishes:
+    """The same wishes of a model that has more tools. A choice of tools that are not there after
+    all is none."""
+    choice = wishes.choice
+    if choice != "none" and not callable_names(made, choice):
+        choice = "auto"
+    demands_on = partial(_demands, asked, made, choice, wishes.format, settings)
+    return msgspec.structs.replace(
+        wishes,
+        demands=demands_on(able),
+        demands_on=demands_on,
+        offer=made,
+        shown=made.tools if choice == "none" else chosen(made, choice),
+        mode=mode(made, choice),
+    )
+
+
 def described(tools: list[Tool], functions: Mapping[str, ServerTool]) -> list[Tool]:
     """The tools; what one that the server answers leaves open is filled in."""
     if not functions:
@@ -154,7 +173,7 @@ def _demands(
     settings: RunSettings,
     able: Capabilities,
 ) -> Demands:
-    if made.tools and not able.tools and choice != "none":
+    if (made.tools or made.servers) and not able.tools and choice != "none":
         raise cannot(f"The model '{asked.model}' does not take tools.", "tools")
     if _wants_logprobs(asked) and not able.logprobs:
         raise cannot(f"The model '{asked.model}' returns no log probabilities.", "include")

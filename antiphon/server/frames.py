@@ -99,7 +99,7 @@ def messages(
 
 
 def safe(frames: bytes) -> bytes:
-    """Frames without what readers that split text into lines the Unicode way would cut an event at."""
+    """Without what readers that split text into lines the Unicode way would cut an event at."""
     for separator, escape in _SEPARATORS:
         if separator[-1] in frames:  # looking for one byte is ten times as fast as for three
             frames = frames.replace(separator, escape)

@@ -252,9 +252,7 @@ def _error(about: str) -> dict[str, Any]:
     return {
         "description": about,
         "content": {_JSON: {"schema": reference("ErrorEnvelope")}},
-        "headers": {
-            name: {"description": told, "schema": _TEXT} for name, told in headers.items()
-        },
+        "headers": {name: {"description": told, "schema": _TEXT} for name, told in headers.items()},
     }
 
 

@@ -371,7 +371,5 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         answer="text",
         finds=True,
     ),
-    ("GET", "/openapi.json"): Operation(
-        "openApi", "Server", "This document.", answer="document"
-    ),
+    ("GET", "/openapi.json"): Operation("openApi", "Server", "This document.", answer="document"),
 }

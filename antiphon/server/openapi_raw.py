@@ -19,7 +19,7 @@ from antiphon.server.openapi_shapes import (
     object_of,
     reference,
 )
-from antiphon.types import request, resources, response, tools
+from antiphon.types import request, resources, response, tools, webhooks
 from antiphon.types.content import InputFile, InputImage
 from antiphon.types.events import Event
 from antiphon.types.items import OPAQUE_TYPES, Item, Opaque, OutputItem
@@ -29,7 +29,9 @@ TEXT: Schema = {"type": "string"}
 _ITEMS = [cls for cls in get_args(Item) if cls is not Opaque]
 _TOOLS = [cls for cls in get_args(tools.Tool) if cls is not HostedTool]
 _NAMED = {"function", "custom", "mcp", "namespace"}
-CHOICE_TYPES = HOSTED | {str(cls.__struct_config__.tag) for cls in _TOOLS} - _NAMED | {"computer_use"}
+CHOICE_TYPES = (
+    HOSTED | {str(cls.__struct_config__.tag) for cls in _TOOLS} - _NAMED | {"computer_use"}
+)
 """Types of which there is one tool at most, so that a choice need not name it."""
 _ASKING = (request.CreateResponse, request.CountInput, request.CompactInput)
 _KEEPING = (resources.CreateConversation, resources.CreateItems)
@@ -57,6 +59,15 @@ def raw(shapes: Shapes, cls: type, field: str, mode: Mode) -> Schema | None:
             return array_of(item(shapes))
         case "AllowedTools", "tools":
             return array_of(reference("AllowedTool"), minItems=1, maxItems=128)
+        case "CreateEndpoint" | "UpdateEndpoint", "event_types":
+            sent = {**TEXT, "enum": list(webhooks.ENDED)}
+            types = array_of(sent, minItems=1, maxItems=64)
+            return types if cls is webhooks.CreateEndpoint else either(types, {"type": "null"})
+        case "CreateEndpoint" | "UpdateEndpoint", "url":
+            url = {**TEXT, "minLength": 1, "maxLength": 2048, "format": "uri"}
+            return url if cls is webhooks.CreateEndpoint else either(url, {"type": "null"})
+        case "EndpointTest", "event_type":
+            return {**TEXT, "enum": list(webhooks.ENDED)}
         case "TypeChoice", "type":
             return {**TEXT, "enum": sorted(CHOICE_TYPES)}
         case "AdditionalTools" | "ToolSearchOutput", "tools":
@@ -85,13 +96,16 @@ def narrowed(components: dict[str, Schema]) -> None:
             {"required": [name], "properties": {name: {"type": "string"}}} for name in fields
         ]
 
-
     known = components["ItemReferenceParam"]
     tag = {**TEXT, "enum": ["item_reference"]}
     bare = {**known, "properties": {"id": TEXT, "type": {"type": "null"}}, "required": ["id"]}
     components["ItemReferenceParam"] = {
         "anyOf": [
-            {**known, "properties": {**known["properties"], "type": tag}, "required": ["type", "id"]},
+            {
+                **known,
+                "properties": {**known["properties"], "type": tag},
+                "required": ["type", "id"],
+            },
             {**bare, "additionalProperties": False, "description": "Without a type: only the id."},
         ]
     }
@@ -221,4 +235,3 @@ def _compaction() -> Schema:
 
 def _open(type_: Schema, about: str) -> Schema:
     return {**object_of({"type": type_}, "type"), "description": about}
-

@@ -37,7 +37,7 @@ _OPTIONAL_TAG = (Message, ItemReference)
 """Items whose ``type`` may be missing or null."""
 _ALWAYS_SHOWN = frozenset({"id", "status"})
 """Fields of items that may be missing on the way in and are there on the way out."""
-_CLOSED = frozenset(get_args(CallableTool | NativeTool) + (NamespaceTool, ToolSearchTool, McpTool))
+_CLOSED = frozenset((*get_args(CallableTool | NativeTool), NamespaceTool, ToolSearchTool, McpTool))
 """Structs that are written too, and read strictly nevertheless (``tool_codec.py``)."""
 _CHAT = {chat.__name__, completion.__name__}
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from antiphon.store.base import Database
-from antiphon.store.work import Begin, Work
+from antiphon.store.work import Work
 
 KEPT_MS = 366 * 86_400_000
 """How long it is known that an approval was used."""
@@ -66,7 +66,3 @@ class Approvals:
         """Take all of them for this response, or none. ``now``: ms. Raises ``Taken``."""
         ordered = sorted(requests)  # else two that share some could wait for one another
         await self._database.change(partial(_take, project, ordered, response, now))
-
-    def giving_back(self, project: str, requests: Sequence[str], response: str) -> Begin[None]:
-        """The work that gives them back."""
-        return partial(give_back, project, requests, response)

@@ -120,25 +120,25 @@ class Composer(ReasoningComposer):
 
         Raises ``RemoteError`` for what no response can say.
         """
-        if self._waits:
-            deltas = self._hold(deltas)
         if len(deltas) == 1:  # a paced stream: nearly all batches
             delta = deltas[0]
             if type(delta) is not Text or self._part != "output_text" or self._logprobs:
-                _COMPOSE[type(delta)](self, deltas)
+                self._run(type(delta), deltas)
             elif delta.text:
                 self._gate.pieces(
                     OutputTextDelta, self._item_id, self._index, self._part_index, [delta.text]
                 )
             return
         for kind, run in groupby(deltas, type):
-            _COMPOSE[kind](self, list(run))
+            self._run(kind, list(run))
 
-    def _hold(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
-        """Calls may go on to arrive while one waits for its answer; all else waits with it."""
-        calls = [delta for delta in deltas if isinstance(delta, CallStart | CallArguments)]
-        self._held += [d for d in deltas if not isinstance(d, CallStart | CallArguments)]
-        return calls
+    def _run(self, kind: type[Any], deltas: Sequence[Delta]) -> None:
+        """Deltas of one kind. While a call waits for its answer, others may go on to arrive, and
+        all else waits with it."""
+        if self._waits and kind is not CallStart and kind is not CallArguments:
+            self._held += deltas
+        else:
+            _COMPOSE[kind](self, deltas)
 
     def finish(self, deltas: Sequence[Delta], *, cut: bool) -> None:
         """Compose the last batch of a turn and close it."""

@@ -24,7 +24,7 @@ from antiphon.errors import RemoteError
 from antiphon.ids import ItemIds
 from antiphon.stream.calls import CallPieces, call_item, is_object
 from antiphon.stream.deltas import CallArguments, CallStart, Delta
-from antiphon.stream.forms import Answered, Collected, Form, begun, collected
+from antiphon.stream.forms import Answered, Collected, Form, begun, collected, unfinished
 from antiphon.stream.gate import Gate
 from antiphon.types.events import (
     CustomToolCallInputDelta,
@@ -373,26 +373,30 @@ class CallComposer:
         self._close_item("completed")
         kind = str(item.__struct_config__.tag)
         self._begin(kind, ID_PREFIX[kind])
-        self._add(msgspec.structs.replace(item, id=self._item_id, status="in_progress"))
+        self._add(unfinished(item, self._item_id))
         self._staged = 0
         self._hosted_stage(1)
 
     def _hosted_code(self, texts: Sequence[str]) -> None:
         self._gate.pieces(CodeDelta, self._item_id, self._index, 0, texts)
 
-    def _hosted_stage(self, count: int, code: str = "") -> None:
+    def _hosted_stage(self, count: int, code: str = "", *, ended: bool = False) -> None:
         """The first ``count`` stages, of which some may have been told."""
         for stage in STAGES[self._item][self._staged : count]:
-            extra = {"code": code} if stage is CodeDone else {}
+            extra = {}
+            if stage is CodeDone:
+                extra["code"] = code or self._gate.open_item(self._index).text
+                if not extra["code"] and not ended:
+                    return  # what it is may come with the end
             self._gate.emit(stage(**self._at(), **extra))
-        self._staged = max(self._staged, count)
+            self._staged += 1
 
     def _hosted_end(self, item: HostedCall) -> None:
         code = getattr(item, "code", None) or ""
         if code and not self._gate.open_item(self._index).text:
             self._hosted_code([code])
         whole = item.status == "completed"
-        self._hosted_stage(len(STAGES[self._item]) - (not whole), code)
+        self._hosted_stage(len(STAGES[self._item]) - (not whole), code, ended=True)
         self._done(msgspec.structs.replace(item, id=self._item_id))
 
     # -- items ------------------------------------------------------------------------------

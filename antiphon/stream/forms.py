@@ -23,7 +23,11 @@ from antiphon.types.base import UNSET, UnsetType
 from antiphon.types.items import OutputItem, Status
 from antiphon.types.tool_items import (
     ApplyPatchCall,
+    CodeInterpreterCall,
     ComputerCall,
+    FileSearchCall,
+    HostedCall,
+    ImageGenerationCall,
     LocalShellAction,
     LocalShellCall,
     McpApprovalRequest,
@@ -32,6 +36,7 @@ from antiphon.types.tool_items import (
     ShellAction,
     ShellCall,
     ToolSearchCall,
+    WebSearchCall,
 )
 from antiphon.types.tools import ComputerPreviewTool, FunctionTool, NativeTool, ShellTool
 
@@ -211,3 +216,16 @@ def execution_error(text: str) -> dict[str, Any]:
     """What an ``mcp_call`` has as its ``error`` where the tool itself failed."""
     content = [{"type": "text", "text": text}]
     return {"type": "mcp_tool_execution_error", "content": content}
+
+
+def unfinished(item: HostedCall, id: str) -> HostedCall:
+    """A hosted call as it is shown when it begins: nothing of what it will be known by."""
+    match item:
+        case WebSearchCall():
+            return WebSearchCall(id=id, status="in_progress")
+        case FileSearchCall():
+            return FileSearchCall([], id=id, status="in_progress")
+        case CodeInterpreterCall():
+            return CodeInterpreterCall(item.container_id, "", None, id, "in_progress")
+        case ImageGenerationCall():
+            return ImageGenerationCall(id=id, status="in_progress")

@@ -63,7 +63,7 @@ def _nullable(schema: Schema) -> Schema:
 # Shells -------------------------------------------------------------------------------------
 
 SHELL = (
-    "Run commands in the user's shell, on the user's machine. The commands run one after the other, "
+    "Run commands in the user's shell, on the user's machine. They run one after the other, "
     "each in a new shell that ends with it: a `cd` or a variable does not outlive its command, so "
     "join what belongs together with `&&`. Nobody can type anything in while they run. You get "
     "stdout, stderr and the exit code of every command."
@@ -82,7 +82,7 @@ SHELL_SCHEMA = _object(
 
 
 def shell_description(environment: Mapping[str, Any] | None) -> str:
-    """What the model is told of a shell. ``environment``: of the tool; its ``skills`` are listed."""
+    """What the model is told of a shell. ``environment``: the tool's, whose skills are listed."""
     skills = (environment or {}).get("skills") or ()
     if not skills:
         return SHELL
@@ -128,8 +128,8 @@ it worked. `type` says what to do with the file at `path`, `diff` holds the text
 - update_file: one or more hunks. There are no line numbers: a hunk is found by its lines, so it \
 shows about three unchanged lines before and after each change, exactly as they are in the file. \
 Every line of a hunk begins with one character that is not part of the file: a space for a line \
-that stays, `-` for a line that goes, `+` for a new line. A hunk begins with a line `@@`; where its \
-lines could be found in several places, write a line that stands above them in the file behind it, \
+that stays, `-` for a line that goes, `+` for a new line. A hunk begins with a line `@@`; where \
+its lines could be found in several places, write a line that stands above them in the file behind it, \
 such as `@@ def area(self):`. A hunk that reaches to the end of the file ends with the line \
 `*** End of File`.
 - delete_file: no diff.

@@ -121,8 +121,8 @@ class ToolSearch:
                 times = count.get(term, 0)
                 if times:
                     length = 1 - _LENGTH_SHARE + _LENGTH_SHARE * sizes[at] / usual
-                    scores[at] += rarity * times * (_SATURATION + 1) / (
-                        times + _SATURATION * length
+                    scores[at] += (
+                        rarity * times * (_SATURATION + 1) / (times + _SATURATION * length)
                     )
         return scores
 

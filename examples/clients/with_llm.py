@@ -1,6 +1,6 @@
 """llm: from Python a model of its own, from a shell
 
-    llm openai endpoint "$OPENAI_BASE_URL" --key "$OPENAI_API_KEY" --responses -m demo-antiphon "Hi"
+llm openai endpoint "$OPENAI_BASE_URL" --key "$OPENAI_API_KEY" --responses -m demo-antiphon "Hi"
 """
 
 import os

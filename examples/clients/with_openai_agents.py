@@ -14,9 +14,7 @@ def get_weather(city: str) -> str:
     return "sunny"
 
 
-agent = Agent(
-    name="Assistant", model=os.environ.get("MODEL", "demo-antiphon"), tools=[get_weather]
-)
+agent = Agent(name="Assistant", model=os.environ.get("MODEL", "demo-antiphon"), tools=[get_weather])
 session = SQLiteSession("ada")
 result = Runner.run_sync(agent, "What is the weather in Paris?", session=session)
 print(result.final_output)

@@ -12,7 +12,8 @@ A program is started in an empty folder with the environment
     ANTIPHON_PYTHON   a Python with the packages of the development environment
 
 and prints one JSON object per line: ``{"version": "1.2.3"}``, and per check
-``{"check": "streams text", "ok": true}`` or ``{"check": …, "ok": false, "error": "what happened"}``.
+``{"check": "streams text", "ok": true}`` or
+``{"check": "streams text", "ok": false, "error": "what happened"}``.
 Lines that are no such object are ignored. It ends with 0 if it could make all its checks,
 whatever they found. The example gets the same environment and ``MODEL``.
 """

@@ -1,4 +1,4 @@
-"""The server the clients are run against: a new one, with the scripted models and the demo model."""
+"""The server the clients are run against: a new one, with scripted models and the demo model."""
 
 from __future__ import annotations
 

@@ -94,21 +94,25 @@ def environment(client: Client, site: Site, folder: Path) -> dict[str, str]:
     """Ours without what is set for other servers, and the protocol's variables."""
     foreign = ("ANTIPHON", "OPENAI", "AZURE", "PYTHON", "VIRTUAL_ENV", "MODEL")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return ours | SILENT | {
-        "ANTIPHON_URL": site.url,
-        "ANTIPHON_ROOT": site.root,
-        "ANTIPHON_KEY": KEY,
-        "ANTIPHON_MODEL": site.model,
-        "ANTIPHON_PROGRAMS": str(PROGRAMS),
-        "ANTIPHON_PYTHON": sys.executable,
-        "ANTIPHON_EXAMPLE": str(EXAMPLES / client.example) if client.example else "",
-        "OPENAI_BASE_URL": site.url,
-        "OPENAI_API_KEY": KEY,
-        "AZURE_OPENAI_ENDPOINT": site.root,
-        "AZURE_OPENAI_API_KEY": KEY,
-        "XDG_CONFIG_HOME": str(folder),
-        "XDG_CACHE_HOME": str(folder),
-    }
+    return (
+        ours
+        | SILENT
+        | {
+            "ANTIPHON_URL": site.url,
+            "ANTIPHON_ROOT": site.root,
+            "ANTIPHON_KEY": KEY,
+            "ANTIPHON_MODEL": site.model,
+            "ANTIPHON_PROGRAMS": str(PROGRAMS),
+            "ANTIPHON_PYTHON": sys.executable,
+            "ANTIPHON_EXAMPLE": str(EXAMPLES / client.example) if client.example else "",
+            "OPENAI_BASE_URL": site.url,
+            "OPENAI_API_KEY": KEY,
+            "AZURE_OPENAI_ENDPOINT": site.root,
+            "AZURE_OPENAI_API_KEY": KEY,
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder),
+        }
+    )
 
 
 def read(printed: str) -> tuple[str, list[Check]]:

@@ -48,6 +48,14 @@ class Asking:
         )
         return answer.status_code, answer.text
 
+    async def get(self, path: str) -> str:
+        answer = await self._http.get(
+            f"{self._url}{path}", headers=self._headers, timeout=TURN_SECONDS
+        )
+        if answer.status_code != 200:
+            raise Refused(answer.status_code, answer.text)
+        return answer.text
+
     async def create(self, **body: Any) -> Json:
         """A response; checked."""
         status, text = await self.post("/responses", {"model": self.model, **body})

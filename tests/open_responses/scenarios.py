@@ -87,9 +87,7 @@ async def streaming_response(server: Asking) -> None:
 
 async def system_prompt(server: Asking) -> None:
     answered(
-        await server.create(
-            input=[said("system", "You are a pirate."), said("user", "Say hello.")]
-        )
+        await server.create(input=[said("system", "You are a pirate."), said("user", "Say hello.")])
     )
 
 
@@ -199,9 +197,7 @@ async def websocket_failed_continuation_evicts_cache(server: Asking) -> None:
     async with server.socket() as socket:
         first = await socket.complete(input="Say hello.", store=False)
         await socket.failing(input=[orphan], store=False, previous_response_id=first["id"])
-        code = await socket.failing(
-            input="Go on.", store=False, previous_response_id=first["id"]
-        )
+        code = await socket.failing(input="Go on.", store=False, previous_response_id=first["id"])
     assert code == NOT_FOUND, f"code {code}"
 
 

@@ -50,10 +50,8 @@ async def test_raw_reasoning_over_a_socket_and_replayed_has_them_too(profiled: A
         events = await socket.turn(model="scripted/reasoning", input="Hello.")
     heard = [event["type"] for event in events]
     assert "response.reasoning.delta" in heard
-    replayed = await profiled._http.get(
-        f"{profiled._url}/responses/{events[-1]['response']['id']}?stream=true"
-    )
-    kinds = [line[7:] for line in replayed.text.split("\n") if line.startswith("event: ")]
+    replayed = await profiled.get(f"/responses/{events[-1]['response']['id']}?stream=true")
+    kinds = [line[7:] for line in replayed.split("\n") if line.startswith("event: ")]
     assert "response.reasoning.done" in kinds
     assert "response.reasoning_text.done" not in kinds
 
@@ -212,8 +210,7 @@ async def test_a_text_delta_has_logprobs(server: Asking) -> None:
 @pytest.mark.requirement("open-responses:beyond")
 async def test_a_stored_response_is_spelled_alike(server: Asking) -> None:
     made = await server.create(model="scripted/reasoning", input="Hello.")
-    answer = await server._http.get(f"{server._url}/responses/{made['id']}")
-    assert answer.json() == made
+    assert json.loads(await server.get(f"/responses/{made['id']}")) == made
 
 
 @pytest.mark.requirement("open-responses:conflicts")

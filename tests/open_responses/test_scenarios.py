@@ -6,7 +6,7 @@ import pytest
 
 from tests.open_responses.__main__ import trial
 from tests.open_responses.client import Asking
-from tests.open_responses.scenarios import OURS, PROFILE_ONLY, SCENARIOS
+from tests.open_responses.scenarios import OURS, PROFILE_ONLY, SCENARIOS, WEATHER
 
 pytestmark = pytest.mark.anyio
 
@@ -38,18 +38,34 @@ async def test_a_scenario_of_the_profile_passes_there_and_nowhere_else(
         await PROFILE_ONLY[name](usual)
 
 
-MODELS = (
-    "hello long-20 burst-20 reasoning refusal unicode cited logprobs empty cached tool "
-    "tools-parallel tool-same-ids text-then-tool reasoning-tool length length-in-call "
-    "length-in-reasoning filter error-after-3 error-in-call"
-).split()
+MODELS = [
+    "hello",
+    "long-20",
+    "burst-20",
+    "reasoning",
+    "refusal",
+    "unicode",
+    "cited",
+    "logprobs",
+    "empty",
+    "cached",
+    "tool",
+    "tools-parallel",
+    "tool-same-ids",
+    "text-then-tool",
+    "reasoning-tool",
+    "length",
+    "length-in-call",
+    "length-in-reasoning",
+    "filter",
+    "error-after-3",
+    "error-in-call",
+]
 
 
 @pytest.mark.requirement("open-responses:models")
 @pytest.mark.parametrize("model", MODELS)
 async def test_whatever_a_model_does_the_profile_is_kept(profiled: Asking, model: str) -> None:
-    from tests.open_responses.scenarios import WEATHER
-
     body = {
         "model": f"scripted/{model}",
         "input": "Say something nice about lighthouses.",

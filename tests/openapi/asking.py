@@ -33,8 +33,23 @@ MODELS = (
     "length",
 )
 SELDOM = frozenset(
-    "audio background_options conversation function_call functions logit_bias modalities moderation "
-    "multi_agent n personality prediction previous_response_id prompt web_search_options".split()
+    {
+        "audio",
+        "background_options",
+        "conversation",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "modalities",
+        "moderation",
+        "multi_agent",
+        "n",
+        "personality",
+        "prediction",
+        "previous_response_id",
+        "prompt",
+        "web_search_options",
+    }
 )
 """Parameters for which nearly everything drawn is refused: kept in one body of seven."""
 DOCUMENT = document()

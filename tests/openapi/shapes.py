@@ -22,9 +22,7 @@ def ours(component: str) -> Fields:
     if "anyOf" in schema and "properties" not in schema:
         schema = schema["anyOf"][0]
     required = set(schema.get("required", ()))
-    return {
-        name: (name in required, _values(told)) for name, told in schema["properties"].items()
-    }
+    return {name: (name in required, _values(told)) for name, told in schema["properties"].items()}
 
 
 def theirs(model: Any) -> Fields:
@@ -37,7 +35,8 @@ def theirs(model: Any) -> Fields:
     hints = get_type_hints(model, include_extras=True)
     return {
         name: (
-            get_origin(hint) is Required or (model.__total__ and get_origin(hint) is not NotRequired),
+            get_origin(hint) is Required
+            or (model.__total__ and get_origin(hint) is not NotRequired),
             values_of(hint),
         )
         for name, hint in hints.items()

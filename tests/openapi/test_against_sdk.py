@@ -17,6 +17,7 @@ from openai.types.conversations import (
     conversation_update_params,
     item_create_params,
 )
+from openai.types.responses import response as sdk_response
 from openai.types.responses import (
     response_compact_params,
     response_create_params,
@@ -25,7 +26,6 @@ from openai.types.responses import (
     response_usage,
     tool_param,
 )
-from openai.types.responses import response as sdk_response
 from openai.types.responses.input_token_count_params import InputTokenCountParams
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
 from openai.types.responses.response_item_list import ResponseItemList
@@ -77,10 +77,10 @@ ASKED: dict[str, Any] = {
 
 
 def of_unions() -> Iterator[str]:
-    for union, (models, asked) in UNIONS.items():
+    for union, (every, asked) in UNIONS.items():
         known = by_tag(union)
         named: set[str] = set()
-        for model in members(models):
+        for model in members(every):
             for tag in tags(model):
                 named.add(tag)
                 if tag not in known:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -91,9 +90,3 @@ def test_a_server_that_starts_has_not_made_the_document() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-
-
-@pytest.mark.requirement("openapi:fresh")
-def test_the_file_in_the_reference_is_the_document() -> None:
-    page = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
-    assert json.loads(page.read_bytes()) == json.loads(document_json()), "run: make docs"

@@ -42,4 +42,12 @@ REQUIREMENTS = {
         source="Open Responses: WebSocket mode",
         behaviour="In the profile a connection makes one response at a time and takes no lanes.",
     ),
+    "open-responses:switch": Requirement(
+        source="issue",
+        behaviour="`server.profile`, or `--api-profile`, chooses whose rules hold.",
+    ),
+    "open-responses:page": Requirement(
+        source="issue",
+        behaviour="The reference page is made from the conflicts and from what the runs saw.",
+    ),
 }

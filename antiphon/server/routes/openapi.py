@@ -1,4 +1,4 @@
-"""``GET /openapi.json``: the API described, for tools. No key needed: it says nothing of anybody."""
+"""``GET /openapi.json``: the API described. No key is needed: it says nothing of anybody."""
 
 from __future__ import annotations
 

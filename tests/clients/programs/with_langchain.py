@@ -24,9 +24,7 @@ def get_weather(city: str) -> str:
 
 
 def model(script: str, **more: Any) -> ChatOpenAI:
-    return ChatOpenAI(
-        model=f"scripted/{script}", use_responses_api=True, max_retries=0, **more
-    )
+    return ChatOpenAI(model=f"scripted/{script}", use_responses_api=True, max_retries=0, **more)
 
 
 def text_of(message: Any) -> str:
@@ -38,7 +36,7 @@ def invoke() -> None:
     said = model("echo").invoke("Say this back.")
     assert text_of(said) == "Say this back."
     assert said.response_metadata["id"].startswith("resp_")
-    assert said.usage_metadata["total_tokens"] > 0  # type: ignore[index]
+    assert said.usage_metadata["total_tokens"] > 0
 
 
 @check

@@ -75,9 +75,7 @@ def tool_round_trip() -> None:
 
 @check
 def structured_output() -> None:
-    made: Any = litellm.responses(
-        model=model("json"), input="Who?", text_format=Person, **HERE
-    )
+    made: Any = litellm.responses(model=model("json"), input="Who?", text_format=Person, **HERE)
     assert Person.model_validate_json(made.output_text) == Person(name="example", age=1)
 
 
@@ -86,13 +84,9 @@ def stored_responses() -> None:
     made: Any = litellm.responses(model=model("echo"), input="Keep this.", **HERE)
     again: Any = litellm.get_responses(response_id=made.id, custom_llm_provider="openai", **HERE)
     assert again.output_text == "Keep this."
-    items: Any = litellm.list_input_items(
-        response_id=made.id, custom_llm_provider="openai", **HERE
-    )
+    items: Any = litellm.list_input_items(response_id=made.id, custom_llm_provider="openai", **HERE)
     assert items["data"][0]["content"][0]["text"] == "Keep this."
-    gone: Any = litellm.delete_responses(
-        response_id=made.id, custom_llm_provider="openai", **HERE
-    )
+    gone: Any = litellm.delete_responses(response_id=made.id, custom_llm_provider="openai", **HERE)
     assert gone.deleted
 
 
@@ -145,7 +139,7 @@ def errors_have_their_classes() -> None:
         (litellm.RateLimitError, {"model": model("error-429")}),
     ):
         try:
-            litellm.responses(input="x", num_retries=0, **asked, **HERE)  # type: ignore[arg-type]
+            litellm.responses(input="x", num_retries=0, **asked, **HERE)
         except kind:
             continue
         raise AssertionError(f"{asked} went well")

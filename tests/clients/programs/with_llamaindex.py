@@ -73,9 +73,7 @@ def tool_round_trip() -> None:
     first = llm.chat_with_tools([WEATHER], chat_history=history)
     call = llm.get_tool_calls_from_response(first)[0]
     assert call.tool_kwargs == {"city": "example"}
-    result = ChatMessage(
-        role="tool", content="sunny", additional_kwargs={"call_id": call.tool_id}
-    )
+    result = ChatMessage(role="tool", content="sunny", additional_kwargs={"call_id": call.tool_id})
     second = llm.chat_with_tools([WEATHER], chat_history=[*history, first.message, result])
     assert second.message.content == "The tool said: sunny"
 

@@ -80,10 +80,13 @@ def stream_helper_gives_the_final_response() -> None:
 
 @check
 async def stream_helper_async() -> None:
-    async with AsyncOpenAI(**strictly) as asynchronous:
-        async with asynchronous.responses.stream(model="scripted/echo", input="Hear me.") as stream:
-            said = [e.delta async for e in stream if e.type == "response.output_text.delta"]
-            final = await stream.get_final_response()
+    asked: Any = {"model": "scripted/echo", "input": "Hear me."}
+    async with (
+        AsyncOpenAI(**strictly) as asynchronous,
+        asynchronous.responses.stream(**asked) as stream,
+    ):
+        said = [e.delta async for e in stream if e.type == "response.output_text.delta"]
+        final = await stream.get_final_response()
     assert final.output_text == "".join(said) == "Hear me."
 
 
@@ -156,15 +159,13 @@ def chains() -> None:
 @check
 def conversations() -> None:
     talk = client.conversations.create(metadata={"of": "clients"})
-    client.responses.create(
-        model="scripted/recall", input="My name is Ada.", conversation=talk.id
-    )
+    client.responses.create(model="scripted/recall", input="My name is Ada.", conversation=talk.id)
     asked: Any = {"model": "scripted/recall", "input": "Who am I?", "conversation": talk.id}
     with client.responses.stream(**asked) as stream:
         list(stream)
         assert "Ada" in stream.get_final_response().output_text
     listed = client.conversations.items.list(talk.id, order="asc", limit=2)
-    assert [item.role for item in listed] == ["user", "assistant"] * 2  # type: ignore[union-attr]
+    assert [item.role for item in listed] == ["user", "assistant"] * 2
     assert client.conversations.delete(talk.id).deleted
 
 
@@ -227,7 +228,7 @@ def talks_over_a_websocket() -> None:
     asked: Any = {"model": "scripted/recall", "store": False}
     with client.responses.connect() as connection:
         connection.response.create(input="My name is Ada.", **asked)
-        first = [event for event in until_the_end(connection)][-1]
+        first = list(until_the_end(connection))[-1]
         connection.response.create(
             input="Who am I?", previous_response_id=first.response.id, **asked
         )

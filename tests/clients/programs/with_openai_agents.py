@@ -124,7 +124,7 @@ async def conversations_session() -> None:
         *("user", "function_call", "function_call_output", "assistant"),
         *("user", "assistant"),
     ]
-    assert (await session.pop_item())["role"] == "assistant"  # type: ignore[index, typeddict-item]
+    assert (await session.pop_item())["role"] == "assistant"
     assert len(await session.get_items()) == 5
     await session.clear_session()
 

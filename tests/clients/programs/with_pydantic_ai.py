@@ -115,7 +115,9 @@ async def in_the_background() -> None:
 @check
 async def over_a_websocket() -> None:
     who = agent("tool", {"openai_transport": "websocket"}, tools=[get_weather])
-    with warnings.catch_warnings(action="error", category=UserWarning):  # it warns when it falls back to HTTP
+    with warnings.catch_warnings(
+        action="error", category=UserWarning
+    ):  # it warns when it falls back to HTTP
         assert (await who.run("Weather?")).output == "The tool said: sunny in example"
 
 

@@ -88,9 +88,8 @@ async def tool_round_trip() -> None:
         seen.extend(message.items)
 
     who = agent("tool", plugins=[Weather()])
-    async for made in who.invoke(messages="Weather?", on_intermediate_message=note):
-        pass
-    assert str(made.message) == "The tool said: sunny in example"
+    made = [it async for it in who.invoke(messages="Weather?", on_intermediate_message=note)]
+    assert str(made[-1].message) == "The tool said: sunny in example"
     assert any(isinstance(it, FunctionCallContent) for it in seen)
     assert any(isinstance(it, FunctionResultContent) for it in seen)
 
@@ -128,9 +127,7 @@ async def structured_output() -> None:
 
 @check
 async def azure() -> None:
-    client = AsyncAzureOpenAI(
-        api_key=KEY, azure_endpoint=ROOT, api_version="2025-03-01-preview"
-    )
+    client = AsyncAzureOpenAI(api_key=KEY, azure_endpoint=ROOT, api_version="2025-03-01-preview")
     who = AzureResponsesAgent(
         ai_model_id="my-tools", client=client, name="Helper", plugins=[Weather()]
     )
