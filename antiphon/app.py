@@ -47,6 +47,7 @@ from antiphon.observe import Broke, EngineChanged, Observation, Observe, Observe
 from antiphon.runs.background import Background
 from antiphon.runs.deliveries import Deliveries
 from antiphon.runs.driver import Runs
+from antiphon.runs.mcp_servers import McpHouse
 from antiphon.runs.webhook_post import Post
 from antiphon.runs.webhooks import Webhooks
 from antiphon.sealing.aes import Sealer
@@ -66,6 +67,7 @@ from antiphon.store.sealed import SealedStore
 from antiphon.store.webhooks import StoredWebhooks
 from antiphon.telemetry.metrics import Metrics
 from antiphon.tools.functions import HttpFunction
+from antiphon.tools.mcp import Mcp
 
 BACKENDS = {
     ChatSettings: "antiphon.backends.chat:Chat",
@@ -124,6 +126,7 @@ class App:
             seals=sealer,
             compaction=config.compaction,
             functions={one.name: HttpFunction(one) for one in config.functions},
+            mcp=McpHouse(Mcp(config.remote_mcp), config.mcp, config.remote_mcp),
         )
         self.webhooks, self.deliveries = self._webhooks(sealer)
         self.background = self.runs.background = self._background()
@@ -220,6 +223,8 @@ class App:
             await self.deliveries.open()
             await self.backend.open()
             opened.push_async_callback(self.backend.close)
+            if self.runs.mcp is not None:
+                opened.push_async_callback(self.runs.mcp.servers.close)
             for function in self.runs.functions.values():
                 opened.push_async_callback(function.close)
             opened.push_async_callback(self.runs.close)

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from msgspec import Meta
+from msgspec import Meta, field
 
 from antiphon.config_backends import ChatSettings as ChatSettings
 from antiphon.config_backends import ResponsesSettings as ResponsesSettings
@@ -27,6 +27,7 @@ from antiphon.config_base import (
     Section,
     Word,
 )
+from antiphon.config_mcp import McpSettings, RemoteMcpSettings
 from antiphon.config_state import (
     BackgroundSettings,
     BusSettings,
@@ -84,6 +85,13 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         bool,
         Meta(description="Log every request at level info, not only those answered with an error."),
     ] = False
+    lenient_clients: Annotated[
+        list[str],
+        Meta(
+            description="How the `originator` or `user-agent` header of coding agents begins, in "
+            "lower case (see `runs.unsupported_tools`)."
+        ),
+    ] = field(default_factory=lambda: ["codex"])
 
     profile: Annotated[
         Literal["openai", "open-responses"],
@@ -241,6 +249,15 @@ class RunSettings(Section, frozen=True, kw_only=True):
             "what does not fit is read from the store again. 0 keeps none.",
         ),
     ] = 33_554_432
+    unsupported_tools: Annotated[
+        Literal["auto", "refuse", "drop"],
+        Meta(
+            description="Hosted tools that nobody can run (`web_search`, …): `refuse` answers 400; "
+            "`drop` leaves them out and says so in `x-antiphon-downgrades`; `auto` drops the web "
+            "search and image generation that coding agents (`server.lenient_clients`) always "
+            "send, and refuses the rest."
+        ),
+    ] = "auto"
     raw_reasoning: Annotated[
         Literal["content", "none"],
         Meta(
@@ -328,6 +345,8 @@ class Config(Section, frozen=True, kw_only=True):
     azure: AzureSettings = AzureSettings()
     projects: tuple[ProjectSettings, ...] = ()
     functions: tuple[FunctionSettings, ...] = ()
+    mcp: tuple[McpSettings, ...] = ()
+    remote_mcp: RemoteMcpSettings = RemoteMcpSettings()
     background: BackgroundSettings = BackgroundSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     compaction: CompactionSettings = CompactionSettings()

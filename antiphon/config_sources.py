@@ -20,6 +20,7 @@ from msgspec import Struct, inspect
 
 from antiphon.config import Config, LlamaCppSettings, projects
 from antiphon.config_base import Secret
+from antiphon.config_mcp import doubled
 
 ENVIRONMENT_PREFIX = "ANTIPHON__"
 ENVIRONMENT_FILE = "ANTIPHON_CONFIG"
@@ -350,7 +351,12 @@ def _range(number: inspect.IntType | inspect.FloatType) -> str:
 def _check_outside(loaded: Loaded) -> None:
     """What the tree says about the machine: keys can be read, files are there."""
     config = loaded.config
-    sections = {"keys": config.keys, "backends": config.backends, "functions": config.functions}
+    sections = {
+        "keys": config.keys,
+        "backends": config.backends,
+        "functions": config.functions,
+        "mcp": config.mcp,
+    }
     for name, listed in sections.items():
         for index, section in enumerate(listed):
             path: KeyPath = (name, index)
@@ -363,6 +369,8 @@ def _check_outside(loaded: Loaded) -> None:
         _refuse(("keys",), "the same key is given twice", loaded)
     _check_names("projects", "the project '{}' has settings already", loaded)
     _check_names("functions", "the function '{}' is declared already", loaded)
+    if twice := doubled(config.mcp):
+        _refuse(("mcp",), twice, loaded)
 
 
 def _check_names(section: str, problem: str, loaded: Loaded) -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -14,12 +16,21 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from antiphon.cli import main as command
 from antiphon.config import BackendSettings, Config, KeySettings
+from antiphon.config_mcp import McpSettings
 from antiphon.config_sources import described, unwrapped
 from antiphon.config_state import FunctionSettings, ProjectSettings
 from antiphon.server.openapi import document_json
 from antiphon.telemetry.metrics import Counter, Histogram, Metrics
 
 REFERENCE = Path(__file__).parent / "reference"
+PACKAGE = Path(__file__).parent.parent / "antiphon"
+
+CODE_MAP_HEAD = """\
+# Code map
+
+Every module of the package, in its own words. Folders are stages, files are nouns;
+[ARCHITECTURE.md](../../ARCHITECTURE.md) says how they fit together and what none of them may do.
+"""
 
 CONFIG_HEAD = """\
 # Settings
@@ -97,7 +108,37 @@ def pages() -> dict[str, str]:
         "cli.md": _cli(),
         "metrics.md": _metrics(),
         "openapi.json": document_json().decode(),
+        "compatibility.md": _compatibility(),
+        "code-map.md": _code_map(),
     }
+
+
+def _code_map() -> str:
+    """Every module with the first sentence it says of itself, folder by folder."""
+    written = [CODE_MAP_HEAD]
+    folders = [path for path in PACKAGE.rglob("*") if (path / "__init__.py").is_file()]
+    for folder in (PACKAGE, *sorted(folders)):
+        name = folder.relative_to(PACKAGE.parent)
+        written.append(f"\n## `{name.as_posix()}/`\n\n{_says(folder / '__init__.py')}\n")
+        modules = [path for path in sorted(folder.glob("*.py")) if path.stem[:2] != "__"]
+        if modules:
+            written.append("")
+        written += [f"- `{path.name}`: {_says(path)}" for path in modules]
+    return "\n".join(written) + "\n"
+
+
+def _says(path: Path) -> str:
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(said.partition("\n\n")[0].split()).replace("``", "`")
+
+
+def _compatibility() -> str:
+    """From what the last ``make clients`` saw."""
+    root = str(Path(__file__).parent.parent)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    text: str = import_module("tests.clients.page").text()
+    return text
 
 
 def _config() -> str:
@@ -109,6 +150,8 @@ def _config() -> str:
             lines += _table("[[projects]]", ProjectSettings)
         elif field.name == "functions":
             lines += _table("[[functions]]", FunctionSettings)
+        elif field.name == "mcp":
+            lines += _table("[[mcp]]", McpSettings)
         elif field.name == "backends":
             for kind in BackendSettings.__args__:
                 tag = kind.__struct_config__.tag

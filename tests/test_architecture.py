@@ -38,6 +38,7 @@ LAYERS = (
 PART_OF = {
     "config_backends": "config",
     "config_base": "config",
+    "config_mcp": "config",
     "config_sources": "config",
     "config_state": "config",
     "config_text": "config",
@@ -59,6 +60,7 @@ PORTS = {
     "antiphon.backends.estimate",  # counts tokens where no backend does; knows no backend
     "antiphon.store.base",
     "antiphon.store.work",  # no database: the works the nouns below are made of
+    "antiphon.store.approvals",
     "antiphon.store.archive",
     "antiphon.store.completions",
     "antiphon.store.content",
@@ -69,6 +71,7 @@ PORTS = {
     "antiphon.store.webhooks",
     "antiphon.bus.base",
     "antiphon.tools.base",
+    "antiphon.tools.mcp_base",
 }
 
 FUNCTION_LINES_MAX = 70
@@ -89,6 +92,9 @@ BROAD = {
     ("antiphon/runs/live.py", "answered"): "round a run whose calls are answered",
     ("antiphon/runs/calling.py", "_make"): "round a tool call and its journal",
     ("antiphon/runs/calling.py", "_call"): "round a tool call",
+    ("antiphon/runs/mcp_plan.py", "_begin"): "round what is told of MCP servers",
+    ("antiphon/runs/mcp_plan.py", "_list"): "round a list of an MCP server",
+    ("antiphon/tools/mcp_connection.py", "_live"): "round a connection by a third party's code",
     ("antiphon/runs/maker.py", "_make"): "round the beginning of a background run",
     ("antiphon/runs/maker.py", "_repeat"): "round each look at the queue, and each renewal",
     ("antiphon/runs/journal.py", "write"): "round an append for many runs",
@@ -100,8 +106,11 @@ LAZY = {
     "aiohttp",
     "asyncpg",
     "cryptography",
+    "httpx2",
     "jsonschema",
     "llguidance",
+    "mcp",
+    "mcp_types",
     "nats",
     "openai",
     "prometheus_client",

@@ -239,7 +239,7 @@ def _add_known(
             if not getattr(item, "later", False):
                 owed[item.call_id] += 1  # type: ignore[union-attr]
         elif kind in ANSWERING:
-            if not in_time and not thread.is_late(item):
+            if not in_time and not thread.is_late(at):
                 owed[item.call_id] -= 1  # type: ignore[union-attr]
                 if not owed[item.call_id]:  # type: ignore[union-attr]
                     del owed[item.call_id]  # type: ignore[union-attr]

@@ -40,6 +40,8 @@ from antiphon.types.tool_items import (
     ImageGenerationCall,
     LocalShellCall,
     LocalShellCallOutput,
+    McpApprovalRequest,
+    McpApprovalResponse,
     McpCall,
     ShellCall,
     ShellCallOutput,
@@ -49,7 +51,7 @@ from antiphon.types.tool_items import (
 )
 from antiphon.types.tools import called
 
-Plain = FunctionCall | FunctionCallOutput
+Plain = FunctionCall | FunctionCallOutput | Message
 PlainCall = FunctionCall | CustomToolCall
 PlainOutput = FunctionCallOutput | CustomToolCallOutput
 
@@ -115,7 +117,8 @@ def _local_shell_output(item: LocalShellCallOutput) -> Sequence[Plain]:
 
 
 def _apply_patch(item: ApplyPatchCall) -> Sequence[Plain]:
-    return [_call(item, NATIVE["apply_patch"].name, item.operation)]
+    diff = item.operation.get("diff") or ""
+    return [_call(item, NATIVE["apply_patch"].name, {**item.operation, "diff": diff})]
 
 
 def _apply_patch_output(item: ApplyPatchCallOutput) -> Sequence[Plain]:
@@ -199,6 +202,21 @@ def _failure(error: Any) -> str:
     return str(error.get("message") or content or error.get("type", ""))
 
 
+def _approval_request(item: McpApprovalRequest) -> Sequence[Plain]:
+    name = called(item.server_label, item.name)
+    output = f"(not made: the user has to approve this call first, by answering {item.id})"
+    return _pair(item, name, item.arguments or "{}", output)
+
+
+def _approval_response(item: McpApprovalResponse) -> Sequence[Plain]:
+    """What was approved is made, and shown, as a call of its own."""
+    if item.approve:
+        return _NOTHING
+    reason = f" Reason: {item.reason}" if given(item.reason) and item.reason else ""
+    words = f"[The user did not approve the call of {item.approval_request_id}.{reason}]"
+    return [Message("user", [InputText(words)])]
+
+
 def _web_search(item: WebSearchCall) -> Sequence[Plain]:
     action = item.action or {}
     arguments = {key: value for key, value in action.items() if key not in ("sources", "type")}
@@ -255,6 +273,8 @@ _SHOWN: Mapping[type[Any], Callable[[Any], Sequence[Plain]]] = {
     ToolSearchCall: _search,
     ToolSearchOutput: _search_output,
     McpCall: _mcp,
+    McpApprovalRequest: _approval_request,
+    McpApprovalResponse: _approval_response,
     WebSearchCall: _web_search,
     FileSearchCall: _file_search,
     CodeInterpreterCall: _code,

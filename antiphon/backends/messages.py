@@ -188,7 +188,7 @@ class _Group(Struct):
 
     thoughts: list[str]
     text: str
-    calls: list[PlainCall]
+    calls: list[tuple[PlainCall, int]]
     media: list[Part]
 
 
@@ -202,6 +202,7 @@ class Thread:
     def __init__(self, profile: Profile, *, current_from: int) -> None:
         self.messages: list[ChatMessage] = []
         self._outputs: dict[str, list[PlainOutput]] = {}
+        self._in_time: dict[int, PlainOutput] = {}
         self._late: dict[int, PlainCall] = {}
         self.profile = profile
         self._current_from = current_from
@@ -219,42 +220,42 @@ class Thread:
         """Look the results of calls up in these items, once, before the first ``add``. ``before``:
         those whose messages are written already."""
         block = Block()
-        outputs = self._outputs
-        calls: dict[str, PlainCall] = {}
-        for item in items:
+        calls: dict[str, tuple[PlainCall, int]] = {}
+        for at, item in enumerate(items, len(before)):
             kind = type(item)
             in_time = block.read(item)
             if kind in _CALLS:
                 call = cast("PlainCall", item)
-                calls[call.call_id] = call
+                calls[call.call_id] = call, at
             elif kind in _OUTPUTS:
                 output = cast("PlainOutput", item)
-                late = None if in_time else _asked(output.call_id, calls, before)
-                if late is None or not late.later:
-                    outputs.setdefault(output.call_id, []).append(output)
+                if in_time:
+                    self._in_time[calls[output.call_id][1]] = output
+                elif (asked := _asked(output.call_id, calls, before)) is None or not asked.later:
+                    self._outputs.setdefault(output.call_id, []).append(output)
                 else:
-                    self._late[id(output)] = late
+                    self._late[at] = asked
             elif kind in SHOWN:
                 for one in shown(item):
                     if type(one) is FunctionCallOutput:
-                        outputs.setdefault(one.call_id, []).append(one)
-        for waiting in outputs.values():
+                        self._outputs.setdefault(one.call_id, []).append(one)
+        for waiting in self._outputs.values():
             waiting.reverse()  # so that the first one of a call stands at the end
 
-    def is_late(self, item: Item) -> bool:
-        """Whether it is an output that comes later than in time, of a call with ``async``."""
-        return id(item) in self._late
+    def is_late(self, at: int) -> bool:
+        """Whether an output of a call with ``async`` stands there that came later than in time."""
+        return at in self._late
 
     def add(self, item: Item, at: int) -> None:
         """The conversation's next item, which stands at ``at``."""
         match item:  # what an agent sends most comes first
             case FunctionCallOutput() | CustomToolCallOutput():
                 self.close()
-                if self._late and (call := self._late.get(id(item))) is not None:
-                    self.heard(arrived(call, item))
+                if at in self._late:
+                    self.heard(arrived(self._late[at], item))
             case FunctionCall() | CustomToolCall():
                 self._begun = True
-                self._group.calls.append(item)
+                self._group.calls.append((item, at))
             case Reasoning():
                 self.reasoned(item, at)
             case Message():
@@ -331,28 +332,29 @@ class Thread:
             if group.thoughts and self.profile.reasoning_field:
                 message[self.profile.reasoning_field] = "\n".join(group.thoughts)
             if group.calls:
-                message["tool_calls"] = [self._call(call) for call in group.calls]
+                message["tool_calls"] = [self._call(call) for call, _ in group.calls]
             self.messages.append(message)
         if group.media:
             self._show("Image(s) of the assistant message:", group.media)
-        shown: list[Part] = []
-        for call in group.calls:
-            shown += self._answer(call)
-        if shown:
-            self.messages.append({"role": "user", "content": shown})
+        media: list[Part] = []
+        for call, at in group.calls:
+            media += self._answer(call, at)
+        if media:
+            self.messages.append({"role": "user", "content": media})
 
     def finished(self) -> list[ChatMessage]:
         if self.system:
             self.messages.insert(0, instructions_message(self.system, self.profile))
         return self.messages or [dict(NOTHING)]
 
-    def _answer(self, call: PlainCall) -> list[Part]:
+    def _answer(self, call: PlainCall, at: int) -> list[Part]:
         """Append the result of a call; return what has to be shown behind all results."""
-        waiting = self._outputs.get(call.call_id)
-        if waiting:
-            text, media = _split(waiting.pop().output)
+        if call.later:
+            output = self._in_time.get(at)
+            text, media = _split(output.output) if output is not None else (PENDING, [])
         else:
-            text, media = (PENDING if call.later else ""), []
+            waiting = self._outputs.get(call.call_id)
+            text, media = _split(waiting.pop().output) if waiting else ("", [])
         if not text:
             text = "(see the next message)" if media else NO_OUTPUT
         call_id = self._call_id(call.call_id)
@@ -396,10 +398,12 @@ class Thread:
         return "".join(digits)
 
 
-def _asked(call_id: str, calls: dict[str, PlainCall], before: Sequence[Item]) -> PlainCall | None:
+def _asked(
+    call_id: str, calls: dict[str, tuple[PlainCall, int]], before: Sequence[Item]
+) -> PlainCall | None:
     """The call an output belongs to."""
-    if call_id in calls or not before:
-        return calls.get(call_id)
+    if call_id in calls:
+        return calls[call_id][0]
     for item in reversed(before):
         if type(item) in _CALLS and item.call_id == call_id:  # type: ignore[union-attr]
             return cast("PlainCall", item)

@@ -19,6 +19,7 @@ from antiphon.backends.messages import wire_name
 from antiphon.backends.profiles import EFFORTS, PROFILES
 from antiphon.backends.responses_items import Items
 from antiphon.backends.responses_profiles import Dialect
+from antiphon.stream.forms import NATIVE
 from antiphon.types.base import given
 from antiphon.types.tools import (
     CallableTool,
@@ -157,6 +158,10 @@ def _choice(turn: Turn, dialect: Dialect) -> Any:
     choice = turn.tool_choice
     if not isinstance(choice, NamedChoice):
         return choice
+    for tool in turn.native:
+        kind = str(tool.type if isinstance(tool, HostedTool) else type(tool).__struct_config__.tag)
+        if kind in NATIVE and NATIVE[kind].name == choice.name:
+            return {"type": kind}
     custom = choice.type == "custom" and "custom" in dialect.native
     return {"type": "custom" if custom else "function", "name": wire_name(choice.name)}
 

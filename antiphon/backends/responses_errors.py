@@ -86,14 +86,12 @@ def refused_field(
 ) -> str | None:
     """What the complaint says the server does not take, in the words of
     ``responses_profiles.without``; None if it is about anything else, or cannot be spared."""
-    param, said = complaint.param, f"{complaint.param} {complaint.message}"
-    if dialect.encrypted and re.search(r"encrypted[ _]content", f"{complaint.code} {said}", re.I):
-        if "include" in param or not dialect.resends:
-            return "reasoning.encrypted_content"
-        return "encrypted_content"
+    said = f"{complaint.param} {complaint.message}"
+    if dialect.encrypted and (lesson := _about_encrypted(complaint, dialect)):
+        return lesson
     if not dialect.item_ids and _ITEM_ID.search(said) and "equired" in said:
         return "id"
-    if found := _TOOL.search(param):
+    if found := _TOOL.search(complaint.param):
         return _refused_tool(int(found[1]), body.get("tools", ()), dialect, said)
     if not is_not_taken(complaint) or is_about_schema(complaint):
         return None
@@ -107,6 +105,17 @@ def refused_field(
     ):
         return "strict"
     return None
+
+
+def _about_encrypted(complaint: Complaint, dialect: Dialect) -> str | None:
+    """Encrypted reasoning is not to be asked for, or what was sent of it is not known again."""
+    said = f"{complaint.code} {complaint.param} {complaint.message}"
+    about = re.search(r"encrypted[ _]content", said, re.IGNORECASE)
+    if "include" in complaint.param:
+        return None if "logprob" in complaint.message else "reasoning.encrypted_content"
+    if about is None:
+        return None
+    return "encrypted_content" if dialect.resends else "reasoning.encrypted_content"
 
 
 def _refused_tool(

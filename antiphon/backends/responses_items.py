@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Turn
+from antiphon.backends.equivalents import PENDING, Block, PlainCall, arrived, shown
 from antiphon.backends.messages import wire_name
 from antiphon.backends.responses_profiles import HOSTED_TOOLS, Dialect
 from antiphon.stream.deltas import CARRIED
@@ -120,14 +121,15 @@ class Items:
         start = past.length if past is not None else 0
         # What is remembered ends with a user's message, and so do all thoughts before it.
         thoughts_from = 0 if all_thoughts else max(start, _behind_user(items, start, len(items)))
+        late = _Late(items, start)
         new = bytearray()
         if known is not None:
             cut = _behind_user(items, start, known.length)
             if cut > start:
-                self._write(items, start, cut, thoughts_from, new)
+                self._write(items, start, cut, thoughts_from, late, new)
                 past = known.memo[key] = self._extended(past, cut, new)
                 start, new = cut, bytearray()
-        self._write(items, start, len(items), thoughts_from, new)
+        self._write(items, start, len(items), thoughts_from, late, new)
         written: list[bytearray | memoryview] = []
         if past is not None and past.size:
             written.append(memoryview(past.buffer)[: past.size - 1])  # without the comma
@@ -146,15 +148,25 @@ class Items:
         return _Past(self._dialect, length, buffer, len(buffer))
 
     def _write(
-        self, items: Sequence[Item], start: int, end: int, thoughts_from: int, into: bytearray
+        self,
+        items: Sequence[Item],
+        start: int,
+        end: int,
+        thoughts_from: int,
+        late: _Late,
+        into: bytearray,
     ) -> None:
         for at in range(start, end):
             item = items[at]
             if type(item) is Reasoning:
                 shown = self._reasoning(item, at >= thoughts_from, _led_to(items, at))
                 said: Sequence[Any] = [] if shown is None else [shown]
+            elif at in late.arrivals:
+                said = self._message(arrived(late.arrivals[at], item))  # type: ignore[arg-type]
             else:
                 said = self._item(item)
+                if at in late.pending:
+                    said = [*said, self._output(late.pending[at])]
             for one in said:
                 _encode_into(one, into, -1)
                 into += b","
@@ -166,16 +178,14 @@ class Items:
             case FunctionCall():
                 return [self._call(item, "function_call", item.arguments)]
             case FunctionCallOutput():
-                return [self._output("function_call_output", item)]
+                return [self._output(item)]
             case CustomToolCall():
                 if "custom" in self._dialect.native:
                     return [self._call(item, "custom_tool_call", item.input)]
                 arguments = msgspec.json.encode({"input": item.input}).decode()
                 return [self._call(item, "function_call", arguments)]
             case CustomToolCallOutput():
-                native = "custom" in self._dialect.native
-                kind = "custom_tool_call_output" if native else "function_call_output"
-                return [self._output(kind, item)]
+                return [self._output(item)]
             case Reasoning() | ItemReference() | Compaction() | CompactionTrigger() | Opaque():
                 return ()
             case _:
@@ -184,7 +194,7 @@ class Items:
     def _tool_item(self, item: Any) -> Sequence[Any]:
         """An item of a tool that is more than a function."""
         if self._dialect.native.isdisjoint(_TOOLS_OF.get(type(item), ())):
-            return ()
+            return [said for one in shown(item) for said in self._item(one)]
         return [_bare(item)]
 
     # Messages
@@ -267,7 +277,9 @@ class Items:
             call |= {"id": _id(item), "status": "completed"}
         return call
 
-    def _output(self, kind: str, item: FunctionCallOutput | CustomToolCallOutput) -> Object:
+    def _output(self, item: FunctionCallOutput | CustomToolCallOutput) -> Object:
+        native = isinstance(item, CustomToolCallOutput) and "custom" in self._dialect.native
+        kind = "custom_tool_call_output" if native else "function_call_output"
         output: Any = item.output
         if not isinstance(output, str):
             parts = [self._part(part) for part in output]
@@ -297,6 +309,44 @@ class Items:
         if dialect.item_ids:
             said |= {"id": _id(item), "status": "completed"}
         return said
+
+
+class _Late:
+    """The calls that may be answered in a later turn (``async``), of the items from ``start`` on:
+    by place, ``pending`` ones have no output in time, and ``arrivals`` are outputs that came later.
+    No server is asked to wait for an output: it gets one that says so (``equivalents.PENDING``)."""
+
+    __slots__ = ("arrivals", "pending")
+
+    def __init__(self, items: Sequence[Item], start: int) -> None:
+        self.arrivals: dict[int, PlainCall] = {}
+        self.pending: dict[int, FunctionCallOutput] = {}
+        waiting: dict[str, int] = {}
+        calls: dict[str, PlainCall] = {}
+        block = Block()
+        for at in range(start, len(items)):
+            item: Any = items[at]
+            in_time = block.read(item)
+            if isinstance(item, FunctionCall | CustomToolCall):
+                calls[item.call_id] = item
+                if item.later:
+                    waiting[item.call_id] = at
+                    self.pending[at] = FunctionCallOutput(item.call_id, PENDING)
+            elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+                if in_time:
+                    del self.pending[waiting[item.call_id]]
+                    continue
+                call = calls.get(item.call_id) or _call_before(items, start, item.call_id)
+                if call is not None and call.later:
+                    self.arrivals[at] = call
+
+
+def _call_before(items: Sequence[Item], end: int, call_id: str) -> PlainCall | None:
+    for at in range(end - 1, -1, -1):
+        item = items[at]
+        if isinstance(item, FunctionCall | CustomToolCall) and item.call_id == call_id:
+            return item
+    return None
 
 
 def _bare(item: Any) -> Object:

@@ -12,7 +12,7 @@ stops without that was cut, and says so. Events nobody knows are read over and c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from msgspec import Raw
 
@@ -76,6 +76,7 @@ class Reader:
         self._produced = False
         self._said = False  # the open item, by deltas
         self._last = ""  # the type of the item before what comes, as far as it could go on
+        self._closed = False  # the last item, as completed
         self._hosted: dict[int, int] = {}
 
     def batch(self, payloads: Sequence[bytes]) -> list[Delta]:
@@ -230,6 +231,7 @@ class Reader:
     def _added(self, raw: Raw, index: int, deltas: list[Delta]) -> None:
         item = wire.decode_item(raw)
         before, self._last = self._last, item.type
+        self._closed = False
         match item.type:
             case "message":
                 self._said = False
@@ -248,6 +250,7 @@ class Reader:
 
     def _done(self, raw: Raw, index: int, deltas: list[Delta]) -> None:
         item = wire.decode_item(raw)
+        self._closed = item.status != "incomplete"
         match item.type:
             case "message":
                 if not self._said:
@@ -314,11 +317,21 @@ class Reader:
         raw: Any = event.error if nested else {"message": event.message, "code": event.code}
         raise failed(raw, produced=self._produced or bool(deltas))
 
+    def _fail(self, answer: Answer | Ending, deltas: list[Delta]) -> NoReturn:
+        """The response failed; what was said before stands, and was paid for."""
+        produced = self._produced or bool(deltas)
+        if produced:
+            if self._closed:
+                deltas.append(Opened("message"))
+            if answer.usage is not None:
+                deltas.append(_spent(answer.usage))
+        raise failed(answer.error or {}, produced=produced)
+
     def _end(self, answer: Answer | Ending, deltas: list[Delta]) -> None:
         """The response is over: held text, usage, ``Finish``; or the error it ended with."""
         status = answer.status
         if status in ("failed", "cancelled") or (answer.error is not None and status is None):
-            raise failed(answer.error or {}, produced=self._produced or bool(deltas))
+            self._fail(answer, deltas)
         if status in ("queued", "in_progress"):
             raise _broke_off(produced=self._produced or bool(deltas))
         reason: Reason = "calls" if self._calls else "stop"

@@ -188,6 +188,7 @@ class Item(Struct):
     summary: list[Part] | None = None
     encrypted_content: str | None = None
     phase: Literal["commentary", "final_answer"] | None = None
+    status: str | None = None
 
 
 class InputDetails(Struct):

@@ -12,6 +12,7 @@ from msgspec import Struct
 from antiphon.backends.base import (
     Turn,
 )
+from antiphon.backends.equivalents import shown
 from antiphon.backends.sample import (
     sample,
 )
@@ -23,6 +24,7 @@ from antiphon.stream.deltas import (
     Text,
 )
 from antiphon.types.content import (
+    InputImage,
     InputText,
     OutputText,
     PlainText,
@@ -33,6 +35,7 @@ from antiphon.types.items import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    Item,
     Message,
     Reasoning,
 )
@@ -40,6 +43,7 @@ from antiphon.types.tools import (
     CallableTool,
     CustomTool,
     NamedChoice,
+    called,
 )
 
 
@@ -84,6 +88,8 @@ def _part_text(part: Any) -> str:
             return text
         case Refusal(refusal=text):
             return text
+        case InputImage():
+            return "[an image]"
         case _:
             return ""
 
@@ -105,10 +111,15 @@ def last_user_text(turn: Turn) -> str:
     return (user_texts(turn) or [""])[-1]
 
 
+def plain(items: Sequence[Item]) -> list[Item]:
+    """The items; those only this API has as calls and outputs of functions."""
+    return [one for item in items for one in shown(item) or (item,)]
+
+
 def tool_results(turn: Turn) -> list[str]:
     """The outputs at the end of the conversation: those nobody has answered yet."""
     results: list[str] = []
-    for item in reversed(turn.items):
+    for item in reversed(plain(turn.items)):
         if not isinstance(item, FunctionCallOutput | CustomToolCallOutput):
             break
         results.append(text_of(item.output))
@@ -119,11 +130,11 @@ def calls_since_user(turn: Turn) -> tuple[list[str], list[str]]:
     """The names of the tools called since the user last spoke, and what came back."""
     names: list[str] = []
     results: list[str] = []
-    for item in reversed(turn.items):
+    for item in reversed(plain(turn.items)):
         if isinstance(item, Message) and item.role == "user":
             break
         if isinstance(item, FunctionCall | CustomToolCall):
-            names.append(item.name)
+            names.append(called(item.namespace, item.name))
         elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
             results.append(text_of(item.output))
     return names[::-1], results[::-1]
@@ -204,7 +215,7 @@ def line_of(item: Any) -> str:
         case Message(role=role, content=content):
             return f"{role}: {text_of(content)}"
         case FunctionCall(name=name, arguments=text) | CustomToolCall(name=name, input=text):
-            return f"call {name}: {text}"
+            return f"call {called(item.namespace, name)}: {text}"
         case FunctionCallOutput(output=output) | CustomToolCallOutput(output=output):
             return f"result: {text_of(output)}"
         case Reasoning(content=list(content)):

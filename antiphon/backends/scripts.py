@@ -16,6 +16,7 @@ import msgspec
 from antiphon.backends.sample import (
     sample,
 )
+from antiphon.backends.script_client_tools import commands, patch, safety
 from antiphon.backends.script_faults import (
     crash,
     error,
@@ -45,6 +46,7 @@ from antiphon.backends.script_parts import (
     last_user_text,
     line_of,
     pieces,
+    plain,
     say,
     start,
     tool_results,
@@ -52,6 +54,7 @@ from antiphon.backends.script_parts import (
     words,
     words_instead,
 )
+from antiphon.backends.script_search import search_tools
 from antiphon.stream.deltas import (
     Annotated,
     CallArguments,
@@ -65,6 +68,7 @@ from antiphon.types.content import (
     InputImage,
 )
 from antiphon.types.items import Reasoning
+from antiphon.types.tool_items import Screenshot
 from antiphon.types.tools import (
     CustomTool,
     FunctionTool,
@@ -155,7 +159,7 @@ def instructions(play: Play) -> Iterator[Batch]:
 
 def transcript(play: Play) -> Iterator[Batch]:
     """Repeats the context it was given, one line per item."""
-    return say("\n".join(line_of(item) for item in play.turn.items))
+    return say("\n".join(map(line_of, plain(play.turn.items))))
 
 
 def settings(play: Play) -> Iterator[Batch]:
@@ -170,7 +174,8 @@ def vision(play: Play) -> Iterator[Batch]:
     count = 0
     for item in play.turn.items:
         content: Any = getattr(item, "content", getattr(item, "output", None)) or ""
-        count += sum(isinstance(part, InputImage) for part in content)
+        parts = [content] if isinstance(content, Screenshot) else content
+        count += sum(isinstance(part, InputImage | Screenshot) for part in parts)
     return say(f"I see {count} image(s).")
 
 
@@ -435,6 +440,10 @@ SCRIPTS: dict[str, Script] = {
     "no-arguments": no_arguments,
     "endless-tools": endless_tools,
     "each-tool": each_tool,
+    "safety": safety,
+    "patch": patch,
+    "commands": commands,
+    "search-tools": search_tools,
     "unknown-tool": unknown_tool,
     "ignores-choice": ignores_choice,
     "json": json,

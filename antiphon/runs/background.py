@@ -99,15 +99,23 @@ class Background:
         project: str,
         flavour: Flavour = "openai",
         claim: Key | None = None,
+        lenient: bool = False,
     ) -> Queued:
         """Check the request and queue it; durable on return. A caller who leaves meanwhile does
         not stop it. Raises ``ClientError`` or ``RemoteError`` if there will be no response.
-        ``claim``: the idempotency key it is made for."""
-        context = await self._runs.claimed(self._runs.resolve(asked, project, flavour), claim)
-        return await asyncio.shield(self.maker.keep(self._enqueue(asked, context, flavour, claim)))
+        ``claim``: the idempotency key it is made for; ``lenient``: for a coding agent."""
+        resolving = self._runs.resolve(asked, project, flavour, lenient=lenient)
+        context = await self._runs.claimed(resolving, claim)
+        keeping = self._enqueue(asked, context, flavour, claim, lenient)
+        return await asyncio.shield(self.maker.keep(keeping))
 
     async def _enqueue(
-        self, asked: CreateResponse, context: Context, flavour: Flavour, claim: Key | None
+        self,
+        asked: CreateResponse,
+        context: Context,
+        flavour: Flavour,
+        claim: Key | None,
+        lenient: bool,
     ) -> Queued:
         try:
             refuse_unstored(context)
@@ -118,7 +126,9 @@ class Background:
             new = NewRun(
                 project=project,
                 id=context.response.id,
-                request=order_of(asked, context, flavour),
+                request=order_of(
+                    asked, context, flavour, self._runs.fitting.keeper(project), lenient=lenient
+                ),
                 head=head,
                 created_at=context.started_ms,
                 streamed=asked.stream is True,

@@ -26,12 +26,12 @@ _TRIGGER = {"type": "compaction_trigger"}
 
 
 async def compact(
-    runs: Runs, asked: CompactInput, project: str
+    runs: Runs, asked: CompactInput, project: str, *, lenient: bool = False
 ) -> tuple[CompactedResponse, Sequence[str]]:
     """Compact what the request holds and continues; tells what of it was not fully honoured as
     well. Raises ``ClientError`` and ``RemoteError``."""
     create = _as_create(asked)
-    context = await runs.resolve(create, project, "openai", stores=False)
+    context = await runs.resolve(create, project, "openai", stores=False, lenient=lenient)
     context.response.store = False
     listener = Listener()
     listener.hear(runs.start(context, listener))

@@ -12,6 +12,7 @@ from msgspec import Struct
 from antiphon.backends.base import Turn
 from antiphon.runs.compaction import Compacted, Summary
 from antiphon.runs.context import Context
+from antiphon.runs.mcp_plan import Prepare
 from antiphon.runs.rounds import CallTools, Rounds
 from antiphon.runs.truncation import shortened
 from antiphon.runs.warden import Warden
@@ -29,7 +30,7 @@ class CallModel(Struct, frozen=True):
     reason: str = ""
 
 
-Step = CallModel | CallTools
+Step = CallModel | CallTools | Prepare
 """What a run wants done."""
 
 
@@ -66,6 +67,9 @@ class Compacting(ABC):
 
     @abstractmethod
     def _add_usage(self) -> None: ...
+
+    @abstractmethod
+    def _prepare_first(self) -> None: ...
 
     @property
     def compacting(self) -> bool:
@@ -129,6 +133,8 @@ class Compacting(ABC):
         self._warden = Warden(self.context.demands)
         if not plan.alone:
             self.step = CallModel(turn)
+            if self.context.mcp is not None:
+                self._prepare_first()
         elif done is not None:
             self._complete()
         else:

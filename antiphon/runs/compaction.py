@@ -25,13 +25,15 @@ from antiphon.backends.estimate import text_tokens
 from antiphon.config_state import CompactionSettings
 from antiphon.errors import ClientError
 from antiphon.runs.history import Brought
-from antiphon.runs.said import ANSWERING, CALLING, OUTPUTS, Said
+from antiphon.runs.said import OUTPUTS, Said
 from antiphon.runs.sealed import Keeper, refusal
 from antiphon.sealing.base import Unsealable
 from antiphon.stream.deltas import Delta, Text
 from antiphon.types.codec import encode, open_stored
 from antiphon.types.content import InputText
 from antiphon.types.items import (
+    ANSWERING,
+    CALLING,
     Compaction,
     CompactionTrigger,
     Item,
@@ -290,7 +292,12 @@ def _split(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         start -= 1
     old, waiting = list(items[:start]), items[start:]
     answered = {item.call_id for item in waiting if isinstance(item, OUTPUTS)}
-    calls = [i for i in old if type(i) in CALLING and i.call_id in answered]  # type: ignore[union-attr,operator]
+    open_calls = {id(call) for call in _unanswered(items)}  # their outputs come later
+    calls = [
+        i
+        for i in old
+        if type(i) in CALLING and (i.call_id in answered or id(i) in open_calls)  # type: ignore[union-attr]
+    ]
     question: list[Item] = []
     if not any(isinstance(item, Message) and item.role == "user" for item in waiting):
         question += [i for i in old if isinstance(i, Message) and i.role == "user"][-1:]
@@ -306,7 +313,7 @@ def _is_input(item: Item) -> bool:
 def _unanswered(items: Sequence[Item]) -> list[Item]:
     """Calls whose outputs are still to come."""
     answered = {item.call_id for item in items if isinstance(item, OUTPUTS)}
-    return [i for i in items if type(i) in CALLING and i.call_id not in answered]  # type: ignore[union-attr,operator]
+    return [i for i in items if type(i) in CALLING and i.call_id not in answered]  # type: ignore[union-attr]
 
 
 def _stands(message: Message) -> bool:

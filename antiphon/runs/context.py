@@ -4,7 +4,7 @@ This is the last place where a request can be refused: types and ranges were che
 decoded, the rules between parameters are in ``wishes.py``, here comes the context the model will
 see.
 
-A plain request takes short cuts (``wishes.is_plain``, ``_words``): they leave out the rules that
+A plain request takes short cuts (``wishes.is_plain``, ``words``): they leave out the rules that
 cannot matter to it, and lead to the same context (``tests/runs/test_short_ways.py``).
 """
 
@@ -15,43 +15,51 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from antiphon.backends.base import Backend, Capabilities, Known, Turn
+from antiphon.backends.base import Backend, Capabilities, Turn
 from antiphon.config import RunSettings
 from antiphon.errors import ClientError, LocalProtocolError
 from antiphon.ids import Ids, ItemIds
 from antiphon.runs import history
-from antiphon.runs.compaction import Plan, take_trigger
+from antiphon.runs.compaction import Plan
 from antiphon.runs.demands import Demands
 from antiphon.runs.documents import Documents
 from antiphon.runs.echo import Flavour, skeleton, verbosity
-from antiphon.runs.fitting import NOTHING, Fitting, made_to_fit, windowed, with_reasoning
+from antiphon.runs.fitting import NOTHING, Fitting, made_to_fit
+from antiphon.runs.gathering import Gathered, Sources, gathered, words
 from antiphon.runs.held import Held, Holding, missing
 from antiphon.runs.leases import Gone
+from antiphon.runs.mcp import Asking, giving_back, planned, taken
+from antiphon.runs.mcp_plan import McpPlan
+from antiphon.runs.mcp_servers import McpHouse
 from antiphon.runs.memory import Remembering
 from antiphon.runs.reasoning import Removed, sealing, unsealing
-from antiphon.runs.refusals import check_any, check_count, check_items
 from antiphon.runs.said import Said
 from antiphon.runs.sealed import Keeper
 from antiphon.runs.steps import Steps
-from antiphon.runs.wishes import Wishes, summary_asked, wants_sealed, wishes_of
+from antiphon.runs.wishes import (
+    Gaining,
+    Terms,
+    Wishes,
+    droppable,
+    gaining,
+    summary_asked,
+    wants_sealed,
+    wishes_of,
+)
+from antiphon.store.approvals import Approvals
 from antiphon.store.base import Store, StoredResponse
 from antiphon.store.conversations import Conversations
 from antiphon.store.work import Begin
 from antiphon.stream.compose import Seal
 from antiphon.stream.forms import Form
 from antiphon.tools.base import ServerTool
-from antiphon.types.codec import encode
-from antiphon.types.content import InputText
-from antiphon.types.items import Compaction, Item, Message
+from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse, conversation_id
 from antiphon.types.response import Response
 
 _T = TypeVar("_T")
 
 Ending = Callable[[StoredResponse], Sequence[Begin[object]]]
-
-NOTHING_SAID = Said()
-"""Never added to: a turn without a parent adds to none."""
 
 
 class Context(Struct, kw_only=True):
@@ -75,7 +83,8 @@ class Context(Struct, kw_only=True):
     for the model's next turn.
 
     ``served``: by name, the tools whose calls the server answers itself; ``forms``: what the calls
-    of tools become that are more than functions.
+    of tools become that are more than functions. ``mcp``: the servers of MCP tools it uses;
+    ``gaining``: how its tools change on the way.
     """
 
     project: str
@@ -104,7 +113,8 @@ class Context(Struct, kw_only=True):
     unseal: Callable[[Sequence[Item]], Sequence[Item]] | None = None
     served: Mapping[str, ServerTool] = {}
     forms: Mapping[str, Form] = {}
-    mcp: Plan | None = None
+    mcp: McpPlan | None = None
+    gaining: Gaining | None = None
 
     def abandon(self) -> Sequence[Gone]:
         """There will be no response after all: whoever has a context and does not ``start`` it
@@ -125,21 +135,6 @@ class Begun(Struct, frozen=True):
     last_id: int
 
 
-class _Gathered(Struct):
-    """The items of a context: all of them, the new ones as JSON and how many they are."""
-
-    items: Sequence[Item]
-    brought: bytes
-    new: int
-    call_ids: frozenset[str] = history.NO_CALLS
-    known: Known | None = None
-    said: Said | None = None
-    past: int = 0
-    downgrades: Sequence[str] = ()
-    removed: Sequence[Removed] = ()
-    triggered: bool = False
-
-
 async def resolve(
     asked: CreateResponse,
     *,
@@ -157,11 +152,15 @@ async def resolve(
     begun: Begun | None = None,
     fitting: Fitting = NOTHING,
     functions: Mapping[str, ServerTool] = {},
+    mcp: McpHouse | None = None,
+    lenient: bool = False,
 ) -> Context:
     """Check the request and gather its context. Raises ``ClientError``. ``warm``: no model will be
     asked now, so nothing has to be said. ``holding``: enters its conversation, locked until the
-    context is ended or abandoned; not if ``counting``. ``begun``: again. ``functions``: ours."""
-    able, wishes = wishes_of(asked, backend, settings, warm, functions)
+    context is ended or abandoned; not if ``counting``. ``begun``: again. ``functions``: ours.
+    ``lenient``: for a coding agent."""
+    left_out = droppable(settings, lenient, mcp)
+    able, wishes = wishes_of(asked, backend, settings, warm, functions, left_out)
     response_id = ids.mint("resp") if begun is None else begun.response_id
     item_ids = ItemIds(response_id, 0 if begun is None else begun.last_id)
     before = held = None
@@ -170,47 +169,95 @@ async def resolve(
         before, held = await _conversation(asked, project, response_id, *entering)
     try:
         if before is None and type(asked.input) is str and asked.previous_response_id is None:
-            found = _words(asked, asked.input, item_ids, memory)
+            found = words(asked, asked.input, item_ids, memory)
         else:
             kept = Conversations(store) if holding is None else holding.kept
             made = (documents, settings, memory, fitting.keeper(project))
-            sources = _Sources(project, item_ids, able, store, kept, *made)
-            found = await _gathered(asked, sources, before, warm, wishes.all_turns)
+            sources = Sources(project, item_ids, able, store, kept, *made)
+            found = await gathered(asked, sources, before, warm, wishes.all_turns)
+        terms = Terms(asked, able, settings, functions, left_out)
+        wishes, plan = _equipped(wishes, terms, found, project, mcp)
+        asked = wishes.asked or asked
         turn, fitted = _turn(asked, wishes, found), None
         if asked.truncation == "auto" or found.triggered or asked.context_management:
             fitted = await _made_to_fit(asked, turn, found, able, backend, fitting, project)
+        if found.approved and not (counting or warm):
+            approvals = Approvals(store)
+            await taken(approvals, project, response_id, found.approved, ids.clock())
     except BaseException as failure:
         await _leave(held, begun, failure)
         raise
     started = ids.clock() if begun is None else begun.started_ms
-    context = Context(
-        project=project,
-        response=skeleton(asked, response_id, started // 1000, wishes, flavour),
-        turn=turn,
-        able=able,
-        demands=wishes.demands,
-        demands_on=wishes.demands_on,
-        ids=item_ids,
-        clock=ids.clock,
-        call_ids=found.call_ids,
-        brought=found.brought,
-        new=found.new,
-        started_ms=started,
-        downgrades=[*wishes.downgrades, *found.downgrades],
-        said=found.said,
-        past=found.past,
-        served=wishes.offer.served,
-        forms=wishes.offer.forms,
-    )
+    response = skeleton(asked, response_id, started // 1000, wishes, flavour)
+    context = _context(project, response, turn, wishes, found, able, item_ids, ids.clock, started)
     if fitted is not None:
         context.turn, context.compaction = fitted.turn, fitted.plan
         context.downgrades += fitted.unmet
     if held is not None:
         context.held, context.also = held, (held.ending,)
         context.abandoned = (held.give_up if begun is None else held.leave,)
+    if plan is not None:
+        _about_mcp(context, plan, store, begun)
     if found.removed or asked.include is not None:
         _about_reasoning(context, asked, found.removed, fitting.keeper(project), settings)
     return context
+
+
+def _equipped(
+    wishes: Wishes, terms: Terms, found: Gathered, project: str, mcp: McpHouse | None
+) -> tuple[Wishes, McpPlan | None]:
+    """The wishes with what items of the context and MCP servers bring. Raises ``ClientError``."""
+    if found.bringing:
+        wishes = terms.wishes(terms.gained(found.bringing))
+    elif wishes.doubt is not None:
+        raise wishes.doubt
+    if not (wishes.offer.servers or found.approved):
+        return wishes, None
+    asked = wishes.asked or terms.asked
+    asking = Asking(asked, project, terms.able, terms.settings, mcp)
+    return planned(asking, wishes, found.items, found.approved)
+
+
+def _context(
+    project: str,
+    response: Response,
+    turn: Turn,
+    wishes: Wishes,
+    found: Gathered,
+    able: Capabilities,
+    ids: ItemIds,
+    clock: Callable[[], int],
+    started_ms: int,
+) -> Context:
+    return Context(
+        project=project,
+        response=response,
+        turn=turn,
+        able=able,
+        demands=wishes.demands,
+        demands_on=wishes.demands_on,
+        ids=ids,
+        clock=clock,
+        call_ids=found.call_ids,
+        brought=found.brought,
+        new=found.new,
+        started_ms=started_ms,
+        downgrades=[*wishes.downgrades, *found.downgrades],
+        said=found.said,
+        past=found.past,
+        served=wishes.offer.served,
+        forms=wishes.offer.forms,
+        gaining=gaining(wishes, found.bringing),
+    )
+
+
+def _about_mcp(context: Context, plan: McpPlan, store: Store, begun: Begun | None) -> None:
+    context.mcp = plan
+    if plan.approved:
+        context.served = {**plan.tools_of_approved(), **context.served}
+        if begun is None:
+            back = giving_back(store, plan, context.project, context.response.id)
+            context.abandoned = (*context.abandoned, back)
 
 
 def _about_reasoning(
@@ -240,7 +287,7 @@ class _Fitted(Struct):
 async def _made_to_fit(
     asked: CreateResponse,
     turn: Turn,
-    found: _Gathered,
+    found: Gathered,
     able: Capabilities,
     backend: Backend,
     fitting: Fitting,
@@ -284,102 +331,6 @@ async def _conversation(
     return (said, memo), held
 
 
-def _kept(asked: CreateResponse, memory: Remembering | None) -> bool:
-    """Whether the new items will be needed again as they are stored."""
-    if asked.store is not False or asked.conversation is not None:
-        return True
-    return memory is not None and memory.everything
-
-
-def _words(asked: CreateResponse, text: str, ids: ItemIds, memory: Remembering | None) -> _Gathered:
-    """A first turn that is a string: nothing to look up, nothing to open, nothing to check."""
-    items = [Message("user", [InputText(text)], ids.mint("msg"), "completed")]
-    if not _kept(asked, memory):
-        return _Gathered(items, b"[]", 1)
-    known = Known(0, {}) if memory is not None else None
-    return _Gathered(items, encode(items), 1, known=known)
-
-
-class _Sources(Struct):
-    """Where the items of a context come from, and what they are made ready for."""
-
-    project: str
-    ids: ItemIds
-    able: Capabilities
-    store: Store
-    conversations: Conversations
-    documents: Documents
-    settings: RunSettings
-    memory: Remembering | None
-    keeper: Keeper
-
-
-async def _gathered(
-    asked: CreateResponse,
-    sources: _Sources,
-    before: tuple[Said, dict[Any, Any]] | None,
-    warm: bool,
-    all_turns: bool,
-) -> _Gathered:
-    """The general way. Rules look at the past's summary, never walk it. ``before``: what was said
-    in the request's conversation."""
-    project, store, memory = sources.project, sources.store, sources.memory
-    settings, able, keeper = sources.settings, sources.able, sources.keeper
-    said, memo = before or (NOTHING_SAID, dict[Any, Any]())
-    untold = False
-    if asked.previous_response_id is not None:
-        parent = asked.previous_response_id
-        said, memo = await history.said_before(store, project, parent, memory)
-        untold = memory is not None and memory.alone_knows(project, parent)
-    length = len(said.items)
-    input: str | Sequence[dict[str, Any]] | None = asked.input
-    if isinstance(input, list):
-        check_count(len(input), settings)  # before each reference is looked up
-        input = await history.referred(
-            input, past=said, store=store, kept=sources.conversations, project=project
-        )
-        if len(said.items) != length:  # another turn went on while references were looked up
-            said = said.upto(length)
-    kept = _kept(asked, memory)
-    brought = history.bring(input, past=said, ids=sources.ids, stored=kept)
-    triggered = take_trigger(brought)
-    new, places = brought.items, brought.places
-    past = history.without_cut_calls(said, brought)
-    whole = past is said and Compaction not in brought.kinds
-    if past.compacted or Compaction in brought.kinds:
-        past = windowed(past, brought, keeper)  # ``new`` are still the items as they were sent
-    if before is not None:
-        history.check_outputs(past)
-    if not (warm or triggered):
-        check_any(new, past)
-    files = check_items(new, past, able, asked.model or "", settings, places=places)
-    if not triggered:
-        history.check_calls(past, brought)
-    shown = with_reasoning(
-        past, brought, keeper=keeper, able=able, model=asked.model or "", all_turns=all_turns
-    )
-    found = _Gathered(
-        shown.items,
-        encode(brought.raw),
-        shown.new,
-        call_ids=history.call_ids(past, brought),
-        said=said if length else None,
-        past=length,
-        downgrades=[*history.skipped(past, brought), *brought.dropped, *shown.downgrades],
-        removed=shown.removed,
-        triggered=triggered,
-    )
-    if files or past.files:
-        found.items = await sources.documents.opened(found.items, images=able.images)
-    elif memory is not None and whole and (length or kept):
-        found.known = Known(len(past.items), memo)
-    if untold and asked.store is not False:  # what is stored must not miss its beginning
-        told = history.retold(said if len(said.items) == length else said.upto(length))
-        found.brought = encode([*told, *brought.raw])
-        found.said, found.past = None, 0
-    return found
-
-
 def resolves_at_once(
     asked: CreateResponse, memory: Remembering | None = None, project: str = ""
 ) -> bool:
@@ -403,7 +354,7 @@ def _may_wait(raw: Sequence[dict[str, Any]]) -> bool:
         kind = item.get("type")
         if (kind is None or kind == "item_reference") and history.is_reference(item):
             return True
-        if kind == "compaction_trigger":
+        if kind == "compaction_trigger" or kind == "mcp_approval_response":
             return True
         parts = item.get("content") or item.get("output")
         if type(parts) is list:
@@ -424,7 +375,7 @@ def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
     raise LocalProtocolError("a coroutine that was to end at once waits for something")
 
 
-def _turn(asked: CreateResponse, wishes: Wishes, found: _Gathered) -> Turn:
+def _turn(asked: CreateResponse, wishes: Wishes, found: Gathered) -> Turn:
     """The first model call."""
     if wishes.plain:
         return Turn(
@@ -445,7 +396,7 @@ def _turn(asked: CreateResponse, wishes: Wishes, found: _Gathered) -> Turn:
         items=found.items,
         instructions=asked.instructions,
         tools=wishes.shown,
-        native=wishes.offer.native or (),
+        native=wishes.native or (),
         tool_choice=wishes.mode,
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         format=wishes.format,

@@ -17,16 +17,16 @@ from antiphon.backends.base import Capabilities
 from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.ids import Ids
-from antiphon.runs import history
+from antiphon.runs import history, pairing
 from antiphon.runs.held import Holding, locked, missing
 from antiphon.runs.idempotency import Claim
 from antiphon.runs.refusals import check_items
 from antiphon.runs.retention import Retention
-from antiphon.runs.said import ANSWERING, CALLS, Said
+from antiphon.runs.said import Said
 from antiphon.store.base import Responses
 from antiphon.store.conversations import StoredConversation, StoredItem
 from antiphon.types.codec import encode, open_items
-from antiphon.types.items import Item
+from antiphon.types.items import ANSWERING, CALLING, Item
 from antiphon.types.resources import (
     Conversation,
     ConversationDeleted,
@@ -79,6 +79,7 @@ class Threads:
     async def _create(self, project: str, asked: CreateConversation, claim: Claim | None) -> bytes:
         self._retention.refuse(project, "items" if asked.items else "conversation", _INSTEAD)
         raw, items = await self._opened(project, asked.items or ())
+        raw = pairing.named(raw, items, Said(), self._ids)
         _check_called(Said(), items)
         new = history.normal(raw, items, self._ids, ())
         id = self._ids.mint("conv")
@@ -128,8 +129,10 @@ class Threads:
             said, mark = Said(), None
             if needs_past:
                 mark, said, _ = await self._holding.look(project, id, param=PARAM)
+            whole = pairing.named(raw, items, said, self._ids)
+            if needs_past:
                 _check_called(said, items)
-            new = history.normal(raw, items, self._ids, said.by_id)
+            new = history.normal(whole, items, self._ids, said.by_id)
             added = await self._kept.add(
                 project, id, _stored(new), self._ids.clock(), expected=mark
             )
@@ -223,8 +226,9 @@ def _answers(item: Item) -> bool:
 
 def _check_called(past: Said, items: Sequence[Item]) -> None:
     """Every output has its call: in the conversation, or among the new items."""
-    calls = {item.call_id for item in items if isinstance(item, CALLS)}
-    history.check_called(past.called | calls, items, "items")
+    calls = pairing.call_ids_of(CALLING, items)
+    pairing.check_called(past.called.union(calls), items, "items")
+    pairing.check_kinds(past, items, "items")
 
 
 def _stored(items: Sequence[dict[str, Any]]) -> list[StoredItem]:

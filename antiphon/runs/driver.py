@@ -32,6 +32,7 @@ from antiphon.runs.idempotency import Claim, Repeats
 from antiphon.runs.leases import Leases
 from antiphon.runs.listener import Listener
 from antiphon.runs.live import Live, Reader, too_slow
+from antiphon.runs.mcp_servers import McpHouse
 from antiphon.runs.memory import Memory, Remembering
 from antiphon.runs.retention import Retention
 from antiphon.runs.wishes import cannot
@@ -55,8 +56,8 @@ class Runs:
     """Starts responses; one per process. ``retention_ms`` None keeps them for ever,
     where ``projects`` do not say otherwise; ``estimator`` counts tokens where the backend cannot;
     ``content`` is how what is said is stored; ``seals`` opens and closes what callers carry for
-    us; ``functions`` are answered by the server, by name. ``background`` is set by whoever makes
-    responses in the background."""
+    us; ``functions`` are answered by the server, by name; ``mcp`` reaches MCP servers.
+    ``background`` is set by whoever makes responses in the background."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Runs:
         seals: Seals | None = None,
         compaction: CompactionSettings | None = None,
         functions: Mapping[str, ServerTool] = {},
+        mcp: McpHouse | None = None,
     ) -> None:
         self.backend = backend
         self.store = store
@@ -89,6 +91,7 @@ class Runs:
         self.threads = Threads(store, self.holding, ids, settings, self.retention)
         self.live: set[Live] = set()
         self.functions = functions
+        self.mcp = mcp
         self.background: Background | None = None
         self._estimator = estimator or Estimator()
         self.fitting = Fitting(seals, compaction or CompactionSettings(), self._estimator)
@@ -103,9 +106,11 @@ class Runs:
         project: str,
         flavour: Flavour = "openai",
         claim: Claim | None = None,
+        lenient: bool = False,
     ) -> Listener:
         """Begin a response and wait until it has begun. Raises ``ClientError`` or ``RemoteError``
-        if there will be none. ``claim``: the idempotency key it is made for."""
+        if there will be none. ``claim``: the idempotency key it is made for; ``lenient``: for a
+        coding agent."""
         if asked.background:
             if claim is not None:
                 claim.give_up()
@@ -114,7 +119,8 @@ class Runs:
                 "background",
                 "unsupported_parameter",
             )
-        context = await self.claimed(self.resolve(asked, project, flavour), claim)
+        resolving = self.resolve(asked, project, flavour, lenient=lenient)
+        context = await self.claimed(resolving, claim)
         listener = Listener()
         listener.hear(self.start(context, listener))
         await listener.begun()
@@ -130,12 +136,14 @@ class Runs:
         counting: bool = False,
         begun: Begun | None = None,
         stores: bool = True,
+        lenient: bool = False,
     ) -> Coroutine[Any, Any, Context]:
         """The request checked, its context gathered: to be awaited, or driven ``at_once``. Raises
         ``ClientError`` or ``RemoteError``. ``memory``: a connection's own, before the process's;
         ``warm``: for ``start`` with the same; ``counting``: not for ``start``; ``begun``: once
-        more; ``stores``: the caller sees to it that nothing is stored, if not. A context that is
-        not started has to be abandoned."""
+        more; ``stores``: the caller sees to it that nothing is stored, if not; ``lenient``: for a
+        coding agent (``runs.unsupported_tools``). A context that is not started has to be
+        abandoned."""
         if stores and begun is None and not counting and self.retention.zero(project):
             again = partial(
                 self.resolve,
@@ -144,6 +152,7 @@ class Runs:
                 memory=memory,
                 warm=warm,
                 stores=False,
+                lenient=lenient,
             )
             return self._unstored(asked, project, again)
         resolving = resolve(
@@ -162,6 +171,8 @@ class Runs:
             begun=begun,
             fitting=self.fitting,
             functions=self.functions,
+            mcp=self.mcp,
+            lenient=lenient,
         )
         if asked.previous_response_id is None or self.background is None:
             return resolving
@@ -232,9 +243,11 @@ class Runs:
         if not self._looking:
             self._look_soon()
 
-    async def count(self, asked: CreateResponse, *, project: str) -> tuple[int, bool]:
+    async def count(
+        self, asked: CreateResponse, *, project: str, lenient: bool = False
+    ) -> tuple[int, bool]:
         """Input tokens a create with these fields would use, and whether that is exact."""
-        context = await self.resolve(asked, project, "openai", counting=True)
+        context = await self.resolve(asked, project, "openai", counting=True, lenient=lenient)
         exact = await self.backend.count(context.turn)
         if exact is not None:
             return exact, True

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from antiphon.runs.mcp_secrets import shown
 from antiphon.runs.wishes import Wishes
 from antiphon.types.base import UNSET
 from antiphon.types.request import CreateResponse, conversation_id
 from antiphon.types.response import InConversation, ReasoningEcho, Response
-from antiphon.types.tools import CustomTool, Format, JsonSchemaFormat, TextFormat, TextInput, Tool
+from antiphon.types.tools import (
+    CustomTool,
+    Format,
+    JsonSchemaFormat,
+    McpTool,
+    TextFormat,
+    TextInput,
+    Tool,
+)
 
 Flavour = Literal["openai", "azure"]
 
@@ -108,4 +117,4 @@ def _cache_options(asked: CreateResponse) -> Any:
 def _echoed(tool: Tool) -> Any:
     if isinstance(tool, CustomTool) and tool.format is None:
         return CustomTool(name=tool.name, description=tool.description, format=TextInput())
-    return tool
+    return shown(tool) if isinstance(tool, McpTool) else tool

@@ -8,7 +8,7 @@ caller's mistake and is named.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -16,16 +16,17 @@ from msgspec import Struct
 
 from antiphon.errors import ClientError
 from antiphon.ids import Ids, ItemIds, response_of
+from antiphon.runs import pairing
 from antiphon.runs.memory import Remembering
 from antiphon.runs.retelling import contradicting, new_ones
-from antiphon.runs.said import ANSWERING, CALLING, CALLS, OUTPUTS, Said
+from antiphon.runs.said import CALLS, OUTPUTS, Said
 from antiphon.store.base import Responses
 from antiphon.store.conversations import Conversations
 from antiphon.types.codec import encode, open_items
 from antiphon.types.content import InputText
 from antiphon.types.items import (
     ID_PREFIX,
-    FunctionCall,
+    CustomToolCallOutput,
     FunctionCallOutput,
     Item,
     ItemReference,
@@ -34,9 +35,35 @@ from antiphon.types.items import (
     Reasoning,
 )
 
-_WITHOUT_STATUS = frozenset({"item_reference", "compaction", "mcp_list_tools"})
-_STATUSES = ("in_progress", "completed", "incomplete")
-_ABOUT_CALLS = CALLING | ANSWERING
+_WITHOUT_STATUS = frozenset(
+    {
+        "item_reference",
+        "compaction",
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "additional_tools",
+        "configuration_update",
+    }
+)
+_STATUSES = frozenset({"in_progress", "completed", "incomplete"})
+_OWN_STATUSES: Mapping[str, frozenset[str]] = {
+    "apply_patch_call_output": frozenset({"completed", "failed"}),
+    "computer_call_output": _STATUSES | {"failed"},
+    "mcp_call": _STATUSES | {"calling", "failed"},
+    "web_search_call": _STATUSES | {"searching", "failed"},
+    "file_search_call": _STATUSES | {"searching", "failed"},
+    "code_interpreter_call": _STATUSES | {"interpreting", "failed"},
+    "image_generation_call": _STATUSES | {"generating", "failed"},
+}
+"""The statuses of items that have others than most; another one becomes ``completed``."""
+_WITH_PARTS = frozenset({FunctionCallOutput, CustomToolCallOutput})
+_DEFAULTS: Mapping[str, tuple[str, Any]] = {
+    "computer_call": ("pending_safety_checks", []),
+    "tool_search_output": ("execution", "client"),
+    "tool_search_call": ("execution", "server"),
+}
+"""What a caller may leave out and readers of the item expect."""
 _ONE_MESSAGE = frozenset({Message})
 NO_CALLS: frozenset[str] = frozenset()
 _ID_LENGTH_MAX = 512
@@ -67,7 +94,7 @@ class Brought(Struct):
     @property
     def calling(self) -> bool:
         """Whether there are calls or outputs among them."""
-        return not self.kinds.isdisjoint(_ABOUT_CALLS)
+        return not self.kinds.isdisjoint(pairing.ABOUT_CALLS)
 
 
 async def said_before(
@@ -181,6 +208,7 @@ def bring(
         return Brought([text] if stored else [], [text], _ONE_MESSAGE)
     raw: Sequence[dict[str, Any]] = asked or ()
     items = open_items(raw)
+    raw = pairing.named(raw, items, past, ids)
     keep = new_ones(items, past)
     dropped: list[str] = []
     places: Sequence[int] | None = None
@@ -230,17 +258,19 @@ def _normal(
     normal = {"id": id, "type": kind}
     if kind not in _WITHOUT_STATUS:
         status = raw.get("status")
-        kept = status if shape is Opaque else status in _STATUSES
+        kept = status if shape is Opaque else status in _OWN_STATUSES.get(kind, _STATUSES)
         normal["status"] = status if kept else "completed"
     for key, value in raw.items():
         if key not in normal and (value is not None or shape is Opaque):
             normal[key] = value
     if shape is Message:
         normal["content"] = _normal_content(raw["content"], raw["role"])
-    elif shape in ANSWERING and type(raw["output"]) is list:
+    elif shape in _WITH_PARTS and type(raw["output"]) is list:
         normal["output"] = [_normal_part(part, "user") for part in raw["output"]]
     elif shape is Reasoning:
         normal.setdefault("summary", [])
+    elif (default := _DEFAULTS.get(kind)) is not None:
+        normal.setdefault(*default)
     return normal
 
 
@@ -338,67 +368,15 @@ def _no_item(item_id: str, param: str) -> ClientError:
 
 
 def check_calls(past: Said, brought: Brought) -> None:
-    """Every call answered, every output called for. Raises ``ClientError`` naming the call."""
-    if not past.open and not brought.calling:
-        return
-    called = set(_ids_of(CALLING, brought.items))
-    answered = set(_ids_of(ANSWERING, brought.items))
-    if not answered <= called:
-        check_called(called | past.called, brought.items, places=brought.places)
-    for item in (*past.open.values(), *brought.items):
-        if type(item) not in CALLING:
-            continue
-        call_id = item.call_id  # type: ignore[union-attr]
-        if call_id not in answered and call_id not in past.answered:
-            kind = "function" if type(item) is FunctionCall else "custom tool"
-            raise ClientError(
-                f"No tool output found for {kind} call {call_id}.",
-                code="tool_output_not_found",
-                param="input",
-            )
-
-
-def check_outputs(past: Said) -> None:
-    """In a conversation the call of an output may have been deleted. Raises ``ClientError``."""
-    lost = past.answered - past.called
-    if lost:
-        raise ClientError(
-            f"No tool call found for the output with call_id {min(lost)} in the conversation. "
-            "Delete that item from it.",
-            code="tool_call_not_found",
-            param="conversation",
-        )
-
-
-def check_called(
-    called: Container[str],
-    items: Sequence[Item],
-    param: str = "input",
-    places: Sequence[int] | None = None,
-) -> None:
-    """Every output has its call. ``places``: where in ``param`` they stood (None: in order)."""
-    for index, item in zip(range(len(items)) if places is None else places, items, strict=True):
-        if isinstance(item, OUTPUTS) and item.call_id not in called:
-            kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
-            raise ClientError(
-                f"No tool call found for {kind} call output with call_id {item.call_id}. Send the "
-                "call before its output, or the id of the response that made it as "
-                "previous_response_id.",
-                code="tool_call_not_found",
-                param=f"{param}[{index}].call_id",
-            )
-
-
-def _ids_of(kinds: Set[type[Any]], items: Sequence[Item]) -> list[str]:
-    """The call ids of the items of these kinds (of calls, or of outputs)."""
-    return [item.call_id for item in items if type(item) in kinds]  # type: ignore[union-attr,misc]
+    """The rules of ``pairing.py`` for what a request brings. Raises ``ClientError``."""
+    pairing.check_calls(past, brought.items, brought.kinds, brought.places)
 
 
 def call_ids(past: Said, brought: Brought) -> frozenset[str]:
     """The call ids a context already uses."""
     if not brought.calling:
         return frozenset(past.told) if past.told else NO_CALLS
-    return frozenset(past.told).union(_ids_of(_ABOUT_CALLS, brought.items))
+    return frozenset(past.told).union(pairing.call_ids_of(pairing.ABOUT_CALLS, brought.items))
 
 
 def skipped(past: Said, brought: Brought) -> list[str]:

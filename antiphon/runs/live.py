@@ -30,6 +30,7 @@ from antiphon.observe import Broke, ResponseFinished, Retried
 from antiphon.runs.calling import Calling
 from antiphon.runs.compacting import CallModel, Step
 from antiphon.runs.context import Context
+from antiphon.runs.mcp_plan import Listing, Prepare
 from antiphon.runs.rounds import Asked, CallTools
 from antiphon.runs.run import Run
 from antiphon.runs.truncation import shortened
@@ -38,6 +39,7 @@ from antiphon.store.work import Fenced
 from antiphon.stream.deltas import Delta
 from antiphon.stream.spelling import head_and_output, joined
 from antiphon.tools.base import Output
+from antiphon.tools.mcp_base import McpFailed, McpListed
 from antiphon.types.codec import encode
 from antiphon.types.events import Event
 from antiphon.types.response import Response
@@ -276,8 +278,32 @@ class Live:
             case CallTools(calls=calls):
                 self.deadline = inf  # each has its own
                 self._call_tools(calls)
+            case Prepare(labels=labels):
+                self.deadline = inf  # each list has its own
+                plan = self._context.mcp
+                assert plan is not None, "who prepares has a plan"
+                self._call = Listing(labels, plan.sessions, self)
             case None:
                 raise LocalProtocolError("a run that is over wants nothing done")
+
+    # -- tools of MCP servers ---------------------------------------------------------------
+
+    def preparing(self) -> None:
+        """The response begins before the model is asked, and shows what is done first."""
+        step = self._run.step
+        events = [*self._begin(), *self._run.prepare()]
+        self._tell_of(step, events)
+
+    def listed(self, label: str, heard: Sequence[McpListed] | McpFailed) -> None:
+        """What came of the list of a server."""
+        step = self._run.step
+        self._tell_of(step, self._run.listed(label, heard))
+
+    def _tell_of(self, step: Step | None, events: list[Event]) -> None:
+        if self._run.step is not step:
+            self._follow(events)
+        elif events and self._reader is not None:
+            self._reader.write(events)
 
     # -- calls the server answers -----------------------------------------------------------
 
@@ -300,10 +326,7 @@ class Live:
             events = run.answered({call_id: output})
         except Exception as error:
             return self._crash(error)
-        if run.step is not step:
-            self._follow(events)
-        elif events and self._reader is not None:
-            self._reader.write(events)
+        self._tell_of(step, events)
 
     def _shorten(self) -> bool:
         """The input was too long for the model: begin anew with less of it, if that is wanted."""
@@ -324,6 +347,8 @@ class Live:
         """Close the current model call, at once."""
         self._keep_waiting_no_longer()
         self._close_call()
+        if self._context.mcp is not None:
+            self._context.mcp.leave()
 
     def _close_call(self) -> None:
         call, self._call = self._call, None

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from antiphon.backends.base import Capabilities
 from antiphon.config import RunSettings
@@ -20,7 +21,7 @@ from antiphon.errors import ClientError
 from antiphon.runs.approvals import Approved, check_labels, used
 from antiphon.runs.leases import Gone
 from antiphon.runs.mcp_offer import Listed, offered
-from antiphon.runs.mcp_plan import Plan, known_tools
+from antiphon.runs.mcp_plan import McpPlan, known_tools
 from antiphon.runs.mcp_servers import McpHouse, Server, ignored
 from antiphon.runs.offering import Offer, cannot_run
 from antiphon.runs.wishes import Wishes, with_offer
@@ -45,7 +46,7 @@ class Asking(Struct, frozen=True):
 
 def planned(
     asking: Asking, wishes: Wishes, items: Sequence[Item], approved: Sequence[Approved]
-) -> tuple[Wishes, Plan | None]:
+) -> tuple[Wishes, McpPlan | None]:
     """The wishes with what is known of the servers' tools, and what is to be done before the
     first model call; None if nothing is. ``items``: the context. Raises ``ClientError``."""
     base = wishes.offer
@@ -67,16 +68,19 @@ def planned(
         return with_offer(asking.asked, wishes, made, asking.able, asking.settings)
 
     def amend(context: Any, listed: Listed) -> Any:
-        now = with_tools(listed)
-        return _amended(context, now)
+        def finish(wishes: Wishes) -> Wishes:
+            made = offered(wishes.offer, servers, listed, sessions)
+            return with_offer(asking.asked, wishes, made, asking.able, asking.settings)
 
-    plan = Plan(servers, sessions, known, approved, amend)
+        return _amended(context, with_tools(listed), finish)
+
+    plan = McpPlan(servers, sessions, known, approved, amend)
     now = with_tools(known)
     return msgspec.structs.replace(now, downgrades=[*now.downgrades, *ignored(base.servers)]), plan
 
 
-def _amended(context: Any, wishes: Wishes) -> Any:
-    """The context with the tools of these wishes."""
+def _amended(context: Any, wishes: Wishes, finish: Callable[[Wishes], Wishes]) -> Any:
+    """The context with the tools of these wishes. ``finish`` gives them to later ones."""
     offer, plan = wishes.offer, context.mcp
     turn = msgspec.structs.replace(context.turn, tools=wishes.shown, tool_choice=wishes.mode)
     return msgspec.structs.replace(
@@ -86,6 +90,7 @@ def _amended(context: Any, wishes: Wishes) -> Any:
         demands_on=wishes.demands_on,
         forms=offer.forms,
         served={**plan.tools_of_approved(), **offer.served},
+        gaining=context.gaining and replace(context.gaining, finish=finish),
     )
 
 
@@ -123,7 +128,7 @@ async def taken(
 
 
 def giving_back(
-    store: Store, plan: Plan, project: str, response_id: str
+    store: Store, plan: McpPlan, project: str, response_id: str
 ) -> Callable[[], Gone | None]:
     """For ``Context.abandoned``: the approvals are free again, unless a call was begun."""
 

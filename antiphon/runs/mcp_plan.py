@@ -1,6 +1,6 @@
 """What a response does before its first model call: tools are listed, approved calls are made.
 
-``Plan`` says what is to be done; ``Before`` is the part of a run that does it, without I/O;
+``McpPlan`` says what is to be done; ``Before`` is the part of a run that does it, without I/O;
 ``Listing`` performs what needs the network, as a ``Live`` performs a model call.
 
 A server is listed once per context: where an item of the history holds its tools, they are taken
@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from antiphon.runs.approvals import Approved
@@ -37,7 +36,7 @@ class Prepare(Struct, frozen=True):
     labels: tuple[str, ...]
 
 
-class Plan(Struct):
+class McpPlan(Struct):
     """``servers``: all of the request; ``known``: tools that are in the history; ``approved``:
     calls to be made first. ``amend`` puts the tools into a context once all are known. ``begun``:
     an approved call may have been made."""
@@ -98,7 +97,7 @@ def listed_of(tool: Mapping[str, Any]) -> McpListed:
 class Before:
     """The part of a run before its first model call: what is left of a plan."""
 
-    def __init__(self, plan: Plan, composer: CallComposer) -> None:
+    def __init__(self, plan: McpPlan, composer: CallComposer) -> None:
         self._plan = plan
         self._composer = composer
         self._missing = plan.missing
@@ -120,16 +119,21 @@ class Before:
     def after(self, output: Sequence[OutputItem]) -> None:
         """Leave out what somebody did before who had the response."""
         for item in output:
-            if isinstance(item, McpListTools) and item.server_label in self._missing:
-                self._missing.remove(item.server_label)
+            if isinstance(item, McpListTools) and not item.error:
                 self._listed[item.server_label] = [listed_of(tool) for tool in item.tools]
             elif isinstance(item, McpCall):
-                self.made(item.approval_request_id)
-        self.over = not all(_is_before(item) for item in output)
+                self._made(item)
+        under_way = self._composer.answering
+        if under_way is not None:
+            self._made(under_way)
+        self.over = not all(_is_before(item) for item in (*output, under_way) if item is not None)
+        self._missing = [one for one in self._missing if one not in self._listed and not self.over]
+        if not self._missing and not self._approved:
+            self.over = under_way is None
 
-    def made(self, request_id: str | None) -> None:
-        """The approved call was begun."""
-        self._approved = [one for one in self._approved if one.request_id != request_id]
+    def _made(self, call: McpCall) -> None:
+        request = call.approval_request_id
+        self._approved = [one for one in self._approved if one.request_id != request]
 
     def begin(self) -> None:
         """Show that the first of the servers is being listed."""
@@ -165,7 +169,6 @@ class Before:
         form = Answered(call.server_label, call.name)
         self._composer.approved(call.request_id, form, call.arguments)
         return True
-
 
     def stop(self) -> None:
         """The response ends: a list that is awaited will not come."""

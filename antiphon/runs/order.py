@@ -13,12 +13,15 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Capabilities, Turn
-from antiphon.errors import ClientError
+from antiphon.errors import ClientError, RemoteError
 from antiphon.ids import ItemIds, counted
 from antiphon.runs.context import Begun, Context
 from antiphon.runs.demands import Demands
 from antiphon.runs.echo import Flavour
 from antiphon.runs.held import ending
+from antiphon.runs.mcp_secrets import opened, sealed
+from antiphon.runs.sealed import Keeper
+from antiphon.sealing.base import Unsealable
 from antiphon.store.base import StoredResponse
 from antiphon.store.runs import ClaimedRun
 from antiphon.store.work import Begin
@@ -36,13 +39,16 @@ if TYPE_CHECKING:
 class Order(Struct, frozen=True, kw_only=True):
     """What ``runs.request`` holds, as JSON. ``asked``: the request without its ``input``;
     ``brought``: its new items; ``triggered``: a ``compaction_trigger``, which is no item that is
-    stored, stood behind them."""
+    stored, stood behind them; ``secrets``: those of its MCP tools, sealed; ``lenient``: a coding
+    agent asked."""
 
     asked: msgspec.Raw
     brought: msgspec.Raw
     flavour: Flavour
     started_ms: int
     triggered: bool = False
+    secrets: str | None = None
+    lenient: bool = False
 
 
 _decode = msgspec.json.Decoder(Order).decode
@@ -52,15 +58,26 @@ decoded = msgspec.json.Decoder(Response).decode
 """A Response object."""
 
 
-def order_of(asked: CreateResponse, context: Context, flavour: Flavour) -> bytes:
-    """The request as it is kept. ``context`` is what it was resolved to."""
-    without = msgspec.structs.replace(asked, input=None)
+def order_of(
+    asked: CreateResponse,
+    context: Context,
+    flavour: Flavour,
+    keeper: Keeper,
+    *,
+    lenient: bool = False,
+) -> bytes:
+    """The request as it is kept. ``context`` is what it was resolved to. Raises ``ClientError`` if
+    it has secrets that cannot be sealed."""
+    tools, secrets = sealed(asked.tools, keeper)
+    without = msgspec.structs.replace(asked, input=None, tools=tools)
     order = Order(
         asked=msgspec.Raw(encode(without)),
         brought=msgspec.Raw(context.brought),
         flavour=flavour,
         started_ms=context.started_ms,
         triggered=context.compaction is not None and context.compaction.alone,
+        secrets=secrets,
+        lenient=lenient,
     )
     return encode(order)
 
@@ -77,14 +94,28 @@ async def context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Conte
     asked = _asked(order.asked)
     asked.input = _items(order.brought)
     claim = run.claim
+    if order.secrets is not None:
+        asked.tools = _with_secrets(asked, order.secrets, runs.fitting.keeper(claim.project))
     used = counted(claim.id, _ids(asked.input, log))
     if order.triggered:
         asked.input.append({"type": "compaction_trigger"})
     begun = Begun(claim.id, order.started_ms, used)
-    context = await runs.resolve(asked, claim.project, order.flavour, begun=begun)
+    context = await runs.resolve(
+        asked, claim.project, order.flavour, begun=begun, lenient=order.lenient
+    )
     context.response = decoded(run.head)
     context.brought = bytes(order.brought)
     return context
+
+
+def _with_secrets(asked: CreateResponse, secrets: str, keeper: Keeper) -> list[dict[str, Any]]:
+    try:
+        return opened(asked.tools, secrets, keeper)
+    except (Unsealable, RemoteError):
+        raise ClientError(
+            "The secrets of an 'mcp' tool of this request cannot be opened any more.",
+            param="tools",
+        ) from None
 
 
 def bare_context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Context:

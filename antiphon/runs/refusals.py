@@ -14,6 +14,7 @@ from antiphon.runs.wishes import cannot
 from antiphon.types.codec import FIELD_OF_PARTS, WHOLE_PARTS
 from antiphon.types.content import InputFile, InputImage
 from antiphon.types.items import CompactionTrigger, Item, Opaque
+from antiphon.types.tool_items import ComputerCallOutput, Screenshot
 
 _CONTROL_ITEMS = frozenset({"additional_tools", "configuration_update"})
 """Items that change what happens next; ignoring one would be lying."""
@@ -51,6 +52,8 @@ def check_items(
     for index, item in zip(range(len(items)) if places is None else places, items, strict=True):
         field = FIELD_OF_PARTS.get(type(item))
         if field is None:
+            if type(item) is ComputerCallOutput:
+                _check_screenshot(item.output, f"{param}[{index}].output", able, model)
             if kind := _control(item):
                 raise cannot(
                     f"Items of type '{kind}' are not available on this server; leave it out.",
@@ -71,6 +74,23 @@ def _control(item: Item) -> str:
     if type(item) is CompactionTrigger:  # one that stands at the end has been taken out
         return "compaction_trigger"
     return item.type if type(item) is Opaque and item.type in _CONTROL_ITEMS else ""
+
+
+def _check_screenshot(screen: Screenshot, path: str, able: Capabilities, model: str) -> None:
+    given = [name for name in ("image_url", "file_id") if getattr(screen, name) is not None]
+    if len(given) != 1:
+        raise ClientError(
+            f"Invalid '{path}': a screenshot is either an 'image_url' or a 'file_id', but "
+            f"{'both' if given else 'none of them'} was given.",
+            code="mutually_exclusive_parameters" if given else "missing_required_parameter",
+            param=path,
+        )
+    if not able.images:
+        raise cannot(
+            f"The model '{model}' does not accept images, so it cannot see screens.",
+            f"{path}.type",
+        )
+    _check_part(InputImage(image_url=screen.image_url, file_id=screen.file_id), path, able, model)
 
 
 def _check_part(part: Any, path: str, able: Capabilities, model: str) -> None:

@@ -12,15 +12,17 @@ each turn anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from antiphon.runs.said import ANSWERING, CALLING, CALLS, OUTPUTS, Said, id_of
+from antiphon.runs.said import CALLS, OUTPUTS, Said, id_of
 from antiphon.types.base import given
 from antiphon.types.codec import encode
 from antiphon.types.content import InputText, OutputText
 from antiphon.types.items import (
+    ANSWERING,
+    CALLING,
     Call,
     CallOutput,
     Compaction,
@@ -35,9 +37,20 @@ from antiphon.types.items import (
     Opaque,
     Reasoning,
 )
+from antiphon.types.tool_items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    ComputerCall,
+    HostedCall,
+    McpItem,
+    Setting,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 
 _SAYING = frozenset({Message, Reasoning, ItemReference, Compaction, CompactionTrigger, Opaque})
 """Items that have to do with no call."""
+_TEXT = (InputText, OutputText)
 
 
 def new_ones(items: Sequence[Item], past: Said) -> list[int]:
@@ -65,7 +78,7 @@ def new_ones(items: Sequence[Item], past: Said) -> list[int]:
 def contradicting(items: Sequence[Item], past: Said, kept: Sequence[int]) -> list[str]:
     """The outputs among the dropped items that say something else than the one that counts, as
     ``input[i]``: a call has one output, and the caller must be told that this was not it."""
-    told: dict[str, set[bytes]] = {}
+    told: dict[Any, set[bytes]] = {}
     for item in (*_told(past, items), *(items[index] for index in kept)):
         if isinstance(item, OUTPUTS):
             told.setdefault(item.call_id, set()).add(_outcome(item))
@@ -96,16 +109,24 @@ def _asked_again(items: Sequence[Item], past: Said) -> int | None:
 
 def _told(past: Said, items: Iterable[Item]) -> list[Call | CallOutput]:
     """The calls and outputs of the history with a ``call_id`` that is one of these items'."""
-    wanted = {item.call_id for item in items if isinstance(item, CALLS | OUTPUTS)}
+    wanted: set[Any] = {item.call_id for item in items if isinstance(item, CALLS | OUTPUTS)}
     return [told for call_id in wanted for told in past.told.get(call_id, ())]
 
 
-def _outcome(output: FunctionCallOutput | CustomToolCallOutput) -> bytes:
+def _outcome(output: CallOutput) -> bytes:
     """What an output says; one text part is the same as a string."""
-    said = output.output
-    if isinstance(said, list) and len(said) == 1 and isinstance(said[0], InputText | OutputText):
-        said = said[0].text
-    return encode(said)
+    match output:
+        case FunctionCallOutput() | CustomToolCallOutput():
+            said = output.output
+            if isinstance(said, list) and len(said) == 1 and isinstance(said[0], _TEXT):
+                said = said[0].text
+            return encode(said)
+        case ApplyPatchCallOutput():
+            return encode([output.status, output.output or None])
+        case ToolSearchOutput():
+            return encode(output.tools)
+        case _:
+            return encode(output.output)
 
 
 def _repeated(items: Sequence[Item], past: Said) -> list[bool]:
@@ -120,10 +141,10 @@ def _repeated(items: Sequence[Item], past: Said) -> list[bool]:
         return again
     before = _told(past, items)
     calls = {(i.call_id, _call_wording(i)) for i in before if isinstance(i, CALLS)}
-    outcomes: dict[str, set[bytes]] = {i.call_id: set() for i in before if isinstance(i, OUTPUTS)}
+    outcomes: dict[Any, set[bytes]] = {i.call_id: set() for i in before if isinstance(i, OUTPUTS)}
     known = {i.call_id for i in before}
-    open_calls: set[str] = set()
-    doubtful: dict[str, int] = {}
+    open_calls: set[Any] = set()
+    doubtful: dict[Any, int] = {}
     for index, item in enumerate(items):
         if isinstance(item, CALLS):
             told = (item.call_id, _call_wording(item))
@@ -161,14 +182,26 @@ def _nothing_twice(items: Sequence[Item], past: Said) -> bool:
     )
 
 
-def _call_wording(call: FunctionCall | CustomToolCall) -> tuple[Any, ...]:
-    if isinstance(call, CustomToolCall):
-        return "custom", call.name, call.input
-    try:
-        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments), order="sorted")
-    except (ValueError, RecursionError):
-        arguments = call.arguments.encode(errors="replace")
-    return "function", call.name, arguments
+def _call_wording(call: Call) -> tuple[Any, ...]:
+    match call:
+        case CustomToolCall():
+            return "custom", call.name, call.input
+        case FunctionCall():
+            try:
+                decoded = msgspec.json.decode(call.arguments)
+                arguments = msgspec.json.encode(decoded, order="sorted")
+            except (ValueError, RecursionError):
+                arguments = call.arguments.encode(errors="replace")
+            return "function", call.name, arguments
+        case ApplyPatchCall():
+            asked: Any = call.operation
+        case ComputerCall():
+            asked = [call.action or None, call.actions or None]
+        case ToolSearchCall():
+            asked = call.arguments
+        case _:
+            asked = call.action
+    return type(call).__name__, "", msgspec.json.encode(asked, order="sorted")
 
 
 def _is_same(item: Item, known: Item | None) -> bool:
@@ -184,7 +217,19 @@ def _is_same(item: Item, known: Item | None) -> bool:
         case Opaque(), Opaque():
             return item.type == known.type
         case _:
-            return False
+            return type(item) in _WHOLE and _same_fields(item, known)
+
+
+_WHOLE = frozenset(get_args(McpItem | HostedCall | Setting))
+"""Items that are no call and no output of one: known by their id, as messages are."""
+
+
+def _same_fields(item: Item, known: Item | None) -> bool:
+    """Whether all that both of them say is the same; a caller may have left some out."""
+    if type(item) is not type(known):
+        return False
+    pairs = ((getattr(item, f), getattr(known, f)) for f in item.__struct_fields__)
+    return all(one == other for one, other in pairs if given(one) and given(other))
 
 
 def _wording(message: Message) -> tuple[str, str]:

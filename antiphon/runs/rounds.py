@@ -8,13 +8,14 @@ says so. Those of the caller's own functions end the response; the caller answer
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from antiphon.backends.base import Known
 from antiphon.runs.context import Context
+from antiphon.runs.wishes import Gaining, Wishes
 from antiphon.stream.calls import is_object
 from antiphon.stream.forms import TOOL_SEARCH
 from antiphon.tools.base import Failure, Output
@@ -225,10 +226,11 @@ _CALLS = FunctionCall | CustomToolCall | NativeCall | ToolSearchCall
 """Calls that somebody has to answer with an item of its own."""
 
 
-def behind(context: Context, said: Sequence[OutputItem]) -> Context:
+def behind(context: Context, said: Sequence[OutputItem], *, asked: bool = True) -> Context:
     """The context of the next model call, after these items of the output.
 
-    Cut items are left out: nobody continues them. A call that was demanded has been made.
+    Cut items are left out: nobody continues them. A call that was demanded has been made, unless
+    the model was not ``asked`` yet.
     """
     turn = context.turn
     whole = [item for item in said if _is_whole(item)]
@@ -238,13 +240,30 @@ def behind(context: Context, said: Sequence[OutputItem]) -> Context:
     known = None
     if turn.known is not None and len(whole) == len(said):
         known = Known(len(turn.items), turn.known.memo)
-    choice = "none" if turn.tool_choice == "none" else "auto"
+    turn = msgspec.structs.replace(turn, items=[*turn.items, *items], known=known)
+    context = msgspec.structs.replace(context, turn=turn, new=context.new + len(items))
+    if not asked:
+        return context
+    choice: Any = "none" if turn.tool_choice == "none" else "auto"
+    context.turn = msgspec.structs.replace(turn, tool_choice=choice)
+    context.demands = msgspec.structs.replace(context.demands, must_call=False)
+    after = None if context.gaining is None else context.gaining.after(items)
+    return context if after is None else _equipped(context, *after)
+
+
+def _equipped(context: Context, gaining: Gaining, wishes: Wishes) -> Context:
+    """The context with the tools that these wishes have."""
     turn = msgspec.structs.replace(
-        turn, items=[*turn.items, *items], known=known, tool_choice=choice
+        context.turn, tools=wishes.shown, native=wishes.native, tool_choice=wishes.mode
     )
-    demands = msgspec.structs.replace(context.demands, must_call=False)
     return msgspec.structs.replace(
-        context, turn=turn, new=context.new + len(items), demands=demands
+        context,
+        turn=turn,
+        demands=wishes.demands,
+        demands_on=wishes.demands_on,
+        served={**context.served, **wishes.offer.served},
+        forms=wishes.offer.forms,
+        gaining=gaining,
     )
 
 

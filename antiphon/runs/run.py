@@ -25,10 +25,11 @@ import msgspec
 
 from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.ids import ItemIds
-from antiphon.runs.compacting import CallModel, Compacting, Step
+from antiphon.runs.compacting import CallModel, Step
 from antiphon.runs.compaction import Summary
 from antiphon.runs.context import Context
 from antiphon.runs.demands import Demands
+from antiphon.runs.preparing import Preparing
 from antiphon.runs.rounds import Asked, CallTools, Rounds, behind
 from antiphon.runs.usage import NONE, added
 from antiphon.runs.warden import Warden
@@ -60,7 +61,7 @@ from antiphon.types.response import (
 from antiphon.types.tool_items import McpCall, ToolSearchOutput
 
 
-class Run(Compacting):
+class Run(Preparing):
     """Executes one context. ``attempts`` bounds the model calls a broken demand may cost,
     ``rounds`` the turns in which the model calls what the server answers.
 
@@ -72,7 +73,6 @@ class Run(Compacting):
     __slots__ = (
         "_attempt",
         "_attempts",
-        "_gate",
         "_spent",
         "cuts",
     )
@@ -82,7 +82,8 @@ class Run(Compacting):
         response = context.response
         self.context = context
         self.cuts = Cuts() if turn.live and response.store else None
-        logs_calls = context.steps is not None and bool(context.served)
+        calls = bool(context.served) or context.mcp is not None
+        logs_calls = context.steps is not None and calls
         self._gate = Gate(response, read=turn.live or logs_calls, cuts=self.cuts)
         ids: ItemIds = context.ids
         self._composer = Composer(
@@ -100,6 +101,9 @@ class Run(Compacting):
         self._rounds = Rounds(context.served, response.max_tool_calls, rounds)
         self._warden: Warden | Summary = Warden(context.demands)
         self._aside_tokens = 0
+        self._before = None
+        if context.mcp is not None:
+            self._prepare_first()
         if context.compaction is not None:
             self._compact_first()
         self._spent: Spent | None = None
@@ -171,10 +175,11 @@ class Run(Compacting):
     def _resume_round(self, ended: bool) -> None:
         """Go on in the round that was under way. ``ended``: its answer is there."""
         rounds, output = self._rounds, self.response.output
+        if self._before is not None and not self._resumes_behind(self._before):
+            return
         before = rounds.relive(output)
         if before:
-            self.context = behind(self.context, before)
-            self._warden = Warden(self.context.demands)
+            self._go_behind(before)
         last = output[rounds.shown :]
         if self._asked():
             self._call_tools()
@@ -300,6 +305,8 @@ class Run(Compacting):
             return
         if self._composer.answering is not None:
             self._make_calls()  # the next call of the turn, which waited for its turn
+        elif self._before is not None and not self._before.over:
+            self._go_before(self._before)
         else:
             self._next_round()
 
@@ -323,12 +330,18 @@ class Run(Compacting):
         output = self.response.output
         if self._rounds.leaves_open(output):
             return self._complete()
-        self.context = behind(self.context, output[self._rounds.shown :])
+        self._go_behind(output[self._rounds.shown :])
         self._rounds.shown = len(output)
         self._attempt = 1
         self._composer.phase = UNSET
-        self._warden = Warden(self.context.demands)
         self._ask()
+
+    def _go_behind(self, said: Sequence[OutputItem]) -> None:
+        """The next model call comes behind these items, with the tools they brought."""
+        context = self.context = behind(self.context, said)
+        self._composer.forms = context.forms
+        self._rounds.served = context.served
+        self._warden = Warden(context.demands)
 
     def _ask(self) -> None:
         """The next model call, with what is left of the budget."""
@@ -372,6 +385,7 @@ class Run(Compacting):
     def fail(self, error: RemoteError) -> list[Event]:
         """Close what is open and end as failed."""
         self._add_usage()
+        self._stop_preparing()
         self._composer.close(cut=True)
         self._end("failed", error=ResponseError(code=error.event_code, message=error.message))
         return self._gate.take()
@@ -386,6 +400,7 @@ class Run(Compacting):
         if self.over:
             return []
         self._add_usage()
+        self._stop_preparing()
         self._composer.close(cut=True)
         self._end("cancelled")
         return self._gate.take()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
+_SCREENSHOT = "computer_call_output.output.image_url"
 _CONTENT_FILTERS = b',"content_filters":[]}'
 
 
@@ -142,6 +143,8 @@ async def input_items(
     for item in data:
         if _IMAGE_URL not in include:
             _hide_images(item)
+        if _SCREENSHOT not in include:
+            _hide_screenshot(item)
         if _LOGPROBS not in include:
             _hide_logprobs(item)
     page = Page(
@@ -166,6 +169,11 @@ def _hide_images(item: dict[str, Any]) -> None:
     for part in item["content"]:
         if part.get("type") == "input_image" and part.get("image_url"):
             part["image_url"] = None
+
+
+def _hide_screenshot(item: dict[str, Any]) -> None:
+    if item.get("type") == "computer_call_output" and isinstance(item.get("output"), dict):
+        item["output"].pop("image_url", None)
 
 
 async def delete(

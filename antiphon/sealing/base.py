@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 TOKEN_CHARS_MAX = 20_971_520
 """Of ``encrypted_content``, in and out (the API's own limit)."""
 
-Purpose = Literal["reasoning", "compaction", "webhook"]
+Purpose = Literal["reasoning", "compaction", "webhook", "mcp"]
 
 
 class Unsealable(Exception):

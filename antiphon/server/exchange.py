@@ -49,6 +49,8 @@ class Settings(Protocol):
     def keepalive_seconds(self) -> float: ...
     @property
     def requests_max(self) -> int: ...
+    @property
+    def lenient_clients(self) -> Sequence[str]: ...
 
 
 class UnderWay:
@@ -163,6 +165,11 @@ class Exchange:
     def started(self) -> bool:
         """Whether the status line is on its way: too late for an error as an HTTP status."""
         return self._status != 0
+
+    @property
+    def lenient(self) -> bool:
+        """Whether tools that coding agents always send are left out where they cannot be run."""
+        return from_agent(self.headers, self.deps.settings.lenient_clients)
 
     # The request
 
@@ -286,6 +293,13 @@ class Exchange:
             await self._send(message)
         except OSError:
             raise CallerLeft from None
+
+
+def from_agent(headers: Mapping[bytes, bytes], beginnings: Sequence[str]) -> bool:
+    """Whether the headers (names in lower case) are a coding agent's: its ``originator`` or its
+    ``user-agent`` begins with one of these, which are in lower case."""
+    named = (headers.get(b"originator", b""), headers.get(b"user-agent", b""))
+    return any(one.decode("latin-1").lower().startswith(tuple(beginnings)) for one in named)
 
 
 def sane(request_id: bytes) -> str:

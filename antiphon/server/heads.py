@@ -11,7 +11,7 @@ import httptools
 from msgspec import Struct
 
 from antiphon.errors import ClientError
-from antiphon.server.exchange import Deps, sane
+from antiphon.server.exchange import Deps, from_agent, sane
 
 HEADS_MAX = 512
 HEAD_REMEMBERED_BYTES_MAX = 4_096
@@ -31,12 +31,13 @@ _FORMS = (b"multipart/form-data", b"application/x-www-form-urlencoded")
 
 
 class Head(Struct, frozen=True):
-    """What a block of header lines means: whose request, how long its body is, and the request
-    id the caller chose (or empty)."""
+    """What a block of header lines means: whose request, how long its body is, the request id the
+    caller chose (or empty), and whether a coding agent sent it (``Exchange.lenient``)."""
 
     project: str
     length: int
     request_id: str
+    lenient: bool = False
 
 
 class _Lines:
@@ -110,4 +111,5 @@ class Heads:
             project = self._deps.keys.project_of(headers)
         except ClientError:
             return None
-        return Head(project, length, sane(headers.get(b"x-request-id", b"")))
+        agent = from_agent(headers, self._deps.settings.lenient_clients)
+        return Head(project, length, sane(headers.get(b"x-request-id", b"")), agent)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -239,14 +239,14 @@ class _Answer:
     """One request being answered, and the reader of its response. Ended once: by the last byte
     (``_ended``) or by a caller who has left (``left``)."""
 
-    __slots__ = ("_began_at", "_http", "_live", "_project", "_request_id", "_task")
+    __slots__ = ("_began_at", "_http", "_lenient", "_live", "_project", "_request_id", "_task")
     method = "POST"
     route = "/v1/responses"
 
     def __init__(self, http: Http, head: Head) -> None:
         deps = http.deps
         self._http = http
-        self._project = head.project
+        self._project, self._lenient = head.project, head.lenient
         self._request_id = head.request_id or deps.ids.mint("req")
         self._began_at = deps.seconds()
         self._live: Live | None = None
@@ -352,15 +352,16 @@ class _Answer:
 
     def create(self, asked: CreateResponse) -> None:
         """Resolve the request and start the response, here or, if that has to wait, in a task."""
-        runs = self._http.deps.runs
-        if resolves_at_once(asked, runs.memory, self._project):
-            self._start(at_once(runs.resolve(asked, self._project, "openai")))
+        runs, project = self._http.deps.runs, self._project
+        resolving = runs.resolve(asked, project, "openai", lenient=self._lenient)
+        if resolves_at_once(asked, runs.memory, project):
+            self._start(at_once(resolving))
         else:
-            self._task = self._http.loop.create_task(self._wait_and_start(asked))
+            self._task = self._http.loop.create_task(self._wait_and_start(resolving))
 
-    async def _wait_and_start(self, asked: CreateResponse) -> None:
+    async def _wait_and_start(self, resolving: Coroutine[Any, Any, Context]) -> None:
         try:
-            context = await self._http.deps.runs.resolve(asked, self._project, "openai")
+            context = await resolving
             self._task = None
             self._start(context)
         except Exception as failure:

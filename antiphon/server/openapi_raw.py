@@ -23,6 +23,7 @@ from antiphon.types import request, resources, response, tools, webhooks
 from antiphon.types.content import InputFile, InputImage
 from antiphon.types.events import Event
 from antiphon.types.items import OPAQUE_TYPES, Item, Opaque, OutputItem
+from antiphon.types.tool_items import Screenshot
 from antiphon.types.tools import HOSTED, HostedTool
 
 TEXT: Schema = {"type": "string"}
@@ -90,6 +91,7 @@ def narrowed(components: dict[str, Schema]) -> None:
     for cls, fields in (
         (InputImage, ("image_url", "file_id")),
         (InputFile, ("file_data", "file_url", "file_id")),
+        (Screenshot, ("image_url", "file_id")),
     ):
         component = components[f"{cls.__name__}Param"]
         component["oneOf"] = [

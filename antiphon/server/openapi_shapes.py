@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import inspect as shapes
 
-from antiphon.types import chat, completion
+from antiphon.types import chat, completion, websocket
 from antiphon.types.base import Asked
 from antiphon.types.events import Event
 from antiphon.types.items import ItemReference, Message
@@ -169,6 +169,8 @@ def name_of(cls: type, mode: Mode) -> str:
     name = cls.__name__.lstrip("_")
     if issubclass(cls, Event):
         return f"{'' if name.startswith('Response') else 'Response'}{name}Event"
+    if cls.__module__ == websocket.__name__:
+        name = f"WebSocket{name}"
     if cls.__module__ in _CHAT and not name.startswith(("Chat", "CreateChat", "UpdateChat")):
         name = f"Chat{name}"
     if mode == "shown":

@@ -87,6 +87,7 @@ class Session:
         self.deps = exchange.deps
         self.project = exchange.project
         self.flavour = exchange.flavour
+        self.lenient = exchange.lenient
         self.request_id = exchange.request_id
         self.rework = rework
         self.wire = wire

@@ -81,7 +81,9 @@ class Making:
             runs, project = session.deps.runs, session.project
             warm = asked.generate is False
             waits = not resolves_at_once(asked, session.local, project)
-            resolving = runs.resolve(asked, project, session.flavour, session.local, warm)
+            resolving = runs.resolve(
+                asked, project, session.flavour, session.local, warm, lenient=session.lenient
+            )
             if waits:
                 self._task = session.loop.create_task(self._wait_and_start(resolving))
             else:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from antiphon.store.base import Database
-from antiphon.store.work import Work
+from antiphon.store.work import Fenced, Work
 
 KEPT_MS = 366 * 86_400_000
 """How long it is known that an approval was used."""
@@ -35,7 +35,7 @@ DELETE FROM approvals WHERE (project, request) IN (
 """
 
 
-class Taken(Exception):
+class Taken(Fenced):
     """An approval that another response has used. ``request``: the id of what was approved."""
 
     def __init__(self, request: str) -> None:

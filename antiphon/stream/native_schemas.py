@@ -132,7 +132,7 @@ that stays, `-` for a line that goes, `+` for a new line. A hunk begins with a l
 its lines could be found in several places, write a line that stands above them in the file behind it, \
 such as `@@ def area(self):`. A hunk that reaches to the end of the file ends with the line \
 `*** End of File`.
-- delete_file: no diff.
+- delete_file: an empty diff.
 
 There is no other syntax: no `*** Begin Patch`, no `---` and `+++` file names, no code fence. \
 Read a file before you change it. This diff adds an argument to a function:
@@ -148,11 +148,11 @@ APPLY_PATCH_SCHEMA = _object(
         "type": {"type": "string", "enum": ["create_file", "update_file", "delete_file"]},
         "path": {"type": "string", "minLength": 1, "description": "Path of the file."},
         "diff": {
-            "type": ["string", "null"],
-            "description": "Not for delete_file. Every line begins with `+`, `-`, a space or `@@`.",
+            "type": "string",
+            "description": "Every line begins with `+`, `-`, a space or `@@`. Empty for "
+            "delete_file.",
         },
-    },
-    "diff",
+    }
 )
 
 # Computers ----------------------------------------------------------------------------------

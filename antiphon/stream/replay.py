@@ -156,6 +156,7 @@ def _or_unset(value: _T | UnsetType | None) -> _T | UnsetType:
 def _compose_mcp(composer: Composer, item: McpCall, index: int, pieces: _Pieces) -> None:
     called = Answered(item.server_label, item.name)
     if item.approval_request_id is not None:
+        list(pieces.of(item.arguments))  # which were one, and are again
         composer.approved(item.approval_request_id, called, item.arguments)
     else:
         composer.forms = {item.name: called}

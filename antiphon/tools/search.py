@@ -64,27 +64,7 @@ class ToolSearch:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
         self._counts: list[Counter[str]] | None = None
-
-    @property
-    def description(self) -> str:
-        """What can be found, without the definitions."""
-        groups: dict[str, list[Entry]] = {}
-        for entry in self._entries:
-            groups.setdefault(entry.namespace, []).append(entry)
-        lines = [
-            f"- {_count(len(members))} in the namespace '{name}': {_shortened(members[0].about)}"
-            for name, members in groups.items()
-            if name
-        ]
-        if "" in groups:
-            lines.append(f"- {_count(len(groups['']))} without a namespace")
-        return "\n".join(
-            [
-                "Search for tools that are not shown yet. What it finds can be called afterwards; "
-                f"at most {FOUND_MAX} tools are found at a time. There are:",
-                *(lines or ["- no such tools"]),
-            ]
-        )
+        self.description: str | None = _overview(entries)
 
     async def call(self, arguments: str, *, key: str) -> Found:
         """Tools that fit the ``query`` best, the best first. Raises ``ToolFailed``."""
@@ -125,6 +105,27 @@ class ToolSearch:
                         rarity * times * (_SATURATION + 1) / (times + _SATURATION * length)
                     )
         return scores
+
+
+def _overview(entries: Sequence[Entry]) -> str:
+    """What can be found, without the definitions."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.namespace, []).append(entry)
+    lines = [
+        f"- {_count(len(members))} in the namespace '{name}': {_shortened(members[0].about)}"
+        for name, members in groups.items()
+        if name
+    ]
+    if "" in groups:
+        lines.append(f"- {_count(len(groups['']))} without a namespace")
+    return "\n".join(
+        [
+            "Search for tools that are not shown yet. What it finds can be called afterwards; at "
+            f"most {FOUND_MAX} tools are found at a time. There are:",
+            *(lines or ["- no such tools"]),
+        ]
+    )
 
 
 class _Asked(Struct):

@@ -64,6 +64,7 @@ _PLAIN_KEYS = {
     "custom": frozenset({"type", "name", "description", "format"}),
 }
 """Keys whose values need no closer look than converting takes."""
+_NO_KEYS: frozenset[str] = frozenset()
 
 _to = msgspec.convert
 
@@ -109,7 +110,7 @@ def _identity(tool: Tool) -> tuple[str, str, str]:
 def _plain_tool(raw: dict[str, Any]) -> Tool | None:
     """The tool, if nothing about it needs a closer look."""
     kind = raw.get("type")
-    if type(kind) is not str or kind not in _TOOLS or not _PLAIN_KEYS[kind].issuperset(raw):
+    if type(kind) is not str or not _PLAIN_KEYS.get(kind, _NO_KEYS).issuperset(raw):
         return None
     try:
         return cast(Tool, _to(raw, _TOOLS[kind]))
@@ -134,6 +135,8 @@ def _open_tool(raw: dict[str, Any], path: str) -> Tool:
         if key not in _KEYS[kind]:
             raise explain.unknown_parameter(path, key)
     _check_callers(raw, path)
+    if kind == "tool_search" and isinstance(raw.get("parameters"), dict):
+        raw = {**raw, "parameters": _object_schema(kind, raw["parameters"], path)}
     if kind == "namespace":
         return _open_namespace(raw, path)
     return cast(Tool, _convert_tool(raw, _TOOLS[kind], path))
@@ -306,10 +309,23 @@ def _allowed(raw: dict[str, Any], tools: Sequence[Tool]) -> AllowedTools:
         opener = _CHOICES.get(kind) if isinstance(kind, str) else None
         if opener is None and kind in _TYPES:
             opener = _typed
-        if opener is None:
-            raise explain.wrong_value(f"{path}.type", kind, sorted({*_CHOICES, *_TYPES}))
-        opener(entry, tools, path)
+        if opener is not None:
+            opener(entry, tools, path)
+        elif kind == "namespace":
+            _check_namespace(entry, tools, path)
+        else:
+            kinds = sorted({*_CHOICES, *_TYPES, "namespace"})
+            raise explain.wrong_value(f"{path}.type", kind, kinds)
     return choice
+
+
+def _check_namespace(entry: dict[str, Any], tools: Sequence[Tool], path: str) -> None:
+    """An entry that allows all tools of a namespace."""
+    name = entry.get("name")
+    if name is None:
+        raise explain.missing(f"{path}.name")
+    if not any(isinstance(tool, NamespaceTool) and tool.name == name for tool in tools):
+        raise _absent(f"the namespace {explain.echoed(name)}", path)
 
 
 def _type_of(tool: Tool) -> str:

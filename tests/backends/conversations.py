@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from antiphon.backends.base import Turn
 from antiphon.types.content import InputImage, InputText, OutputText, ReasoningText, Refusal
 from antiphon.types.items import (
+    Call,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -17,6 +18,24 @@ from antiphon.types.items import (
     Message,
     Opaque,
     Reasoning,
+)
+from antiphon.types.tool_items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    CodeInterpreterCall,
+    ComputerCall,
+    ComputerCallOutput,
+    FileSearchCall,
+    ImageGenerationCall,
+    LocalShellAction,
+    LocalShellCall,
+    LocalShellCallOutput,
+    McpCall,
+    Screenshot,
+    ShellAction,
+    ShellCall,
+    ShellCallOutput,
+    WebSearchCall,
 )
 from antiphon.types.tools import (
     CustomTool,
@@ -58,7 +77,45 @@ arguments = st.sampled_from(
 calls = st.builds(
     FunctionCall, call_id=st.just(""), name=names | words, arguments=arguments, **identity
 ) | st.builds(CustomToolCall, call_id=st.just(""), name=names, input=words, **identity)
-opaque = st.just(Opaque("web_search_call", {"type": "web_search_call"}))
+opaque = st.just(Opaque("program", {"type": "program"}))
+later = st.builds(
+    FunctionCall, call_id=st.just(""), name=names, arguments=arguments, later=st.just(True)
+)
+native = st.one_of(
+    st.builds(ShellCall, call_id=st.just(""), action=st.builds(ShellAction, st.lists(words))),
+    st.builds(
+        LocalShellCall,
+        call_id=st.just(""),
+        action=st.builds(LocalShellAction, st.lists(words), type=st.just("exec"), env=st.just({})),
+    ),
+    st.builds(
+        ApplyPatchCall,
+        call_id=st.just(""),
+        operation=st.just({"type": "delete_file", "path": "a"}),
+    ),
+    st.builds(ComputerCall, call_id=st.just(""), action=st.just({"type": "screenshot"})),
+)
+finished = st.one_of(
+    st.builds(
+        McpCall,
+        server_label=names,
+        name=names,
+        arguments=arguments,
+        id=words,
+        output=st.none() | words,
+        error=st.sampled_from([None, {"type": "http_error", "code": 500, "message": "no"}]),
+    ),
+    st.builds(WebSearchCall, id=words, action=st.just({"type": "search", "query": "q"})),
+    st.builds(FileSearchCall, queries=st.lists(words), id=words),
+    st.builds(CodeInterpreterCall, container_id=st.just("c"), code=words, id=words),
+    st.builds(ImageGenerationCall, result=st.none() | words, id=words),
+)
+OUTPUTS: dict[type[Any], Any] = {
+    ShellCall: lambda id: ShellCallOutput(id, [{"stdout": "a", "stderr": "", "outcome": {}}]),
+    LocalShellCall: lambda id: LocalShellCallOutput("a", call_id=id),
+    ApplyPatchCall: lambda id: ApplyPatchCallOutput(id, "failed", "why"),
+    ComputerCall: lambda id: ComputerCallOutput(id, Screenshot("data:image/png;base64,AAAA")),
+}
 schemas = st.sampled_from([None, {}, {"type": "object", "properties": {"a": {"type": "string"}}}])
 tools = st.one_of(
     st.builds(
@@ -89,15 +146,24 @@ formats: st.SearchStrategy[Format] = st.sampled_from(
 def histories(draw: st.DrawFn) -> list[Item]:
     """Items with unique call ids; each call's output stands anywhere behind it."""
     items: list[Item] = draw(
-        st.lists(st.one_of(messages, thoughts, calls, opaque), min_size=1, max_size=10)
+        st.lists(
+            st.one_of(messages, thoughts, calls, calls, opaque, later, native, finished),
+            min_size=1,
+            max_size=10,
+        )
     )
-    found = [item for item in items if isinstance(item, FunctionCall | CustomToolCall)]
+    found = [item for item in items if isinstance(item, Call)]
     for number, call in enumerate(found):
         call.call_id = f"call_{number}"
+        if isinstance(call, FunctionCall) and call.later and draw(st.booleans()):
+            continue  # it may stay open
+        at = draw(st.integers(items.index(call) + 1, len(items)))
+        if type(call) in OUTPUTS:
+            items.insert(at, OUTPUTS[type(call)](call.call_id))
+            continue
         text = draw(words | input_parts)
         function = isinstance(call, FunctionCall)
         kind: type[Any] = FunctionCallOutput if function else CustomToolCallOutput
-        at = draw(st.integers(items.index(call) + 1, len(items)))
         items.insert(at, kind(call_id=call.call_id, output=text))
     return items
 

@@ -103,7 +103,12 @@ def events_of(body: bytes) -> list[dict[str, Any]]:
 async def test_an_answer_is_the_same_as_from_the_upstream_itself(
     both: Both, script: str, asked: str
 ) -> None:
-    body = {"model": f"scripted/{script}", "input": INPUT, "instructions": "Be kind.", "store": False}
+    body = {
+        "model": f"scripted/{script}",
+        "input": INPUT,
+        "instructions": "Be kind.",
+        "store": False,
+    }
     body |= ASKED[asked]
     told = []
     for client in both:

@@ -23,6 +23,16 @@ from antiphon.types.items import (
     Opaque,
     Reasoning,
 )
+from antiphon.types.tool_items import (
+    ComputerCall,
+    ComputerCallOutput,
+    McpCall,
+    Screenshot,
+    ShellAction,
+    ShellCall,
+    ShellCallOutput,
+    WebSearchCall,
+)
 from antiphon.types.tools import JsonObjectFormat, TextFormat
 from tests.backends.conversations import turns
 
@@ -84,9 +94,15 @@ ITEMS: list[Item] = [
     Message(role="system", content="say json"),
     CustomToolCall(call_id="1", name="g", input="i"),
     CustomToolCallOutput(call_id="1", output="j"),
-    Opaque("web_search_call", {"type": "web_search_call"}),
+    Opaque("program", {"type": "program"}),
+    *(ShellCall("3", ShellAction(["ls"])), ShellCallOutput("3", [{"stdout": "a"}])),
+    ComputerCall("5", actions=[{"type": "screenshot"}]),
+    ComputerCallOutput("5", Screenshot("data:image/png;base64,AAAA")),
+    *(McpCall("s", "t", "{}", "mcp_1", "completed", "done"), WebSearchCall(id="ws_1")),
+    *(FunctionCall("4", "wait", "{}", later=True), result("4", "late"), result("4", [PICTURE])),
+    *(FunctionCall("6", "wait", "{}", namespace="n", later=True), result("6", "much later")),
 ]
-likely = st.sampled_from(ITEMS[:5]) | st.sampled_from(ITEMS)
+likely = st.sampled_from(ITEMS[:5]) | st.sampled_from(ITEMS) | st.sampled_from(ITEMS[-13:])
 paths = st.sampled_from([THINKING, THINKING, MERGING, GENERIC]) | st.sampled_from(KINDS)
 
 

@@ -39,6 +39,8 @@ from tests.backends.strict_upstream import (
 )
 
 MODEL = "coder"
+HAND_OVER = "Write a hand-over note"
+"""How the server asks for a summary; a coding agent that sums up by itself has words of its own."""
 
 WEATHER = {"get_weather": {"city": "Paris"}, "tool_search": {"query": "weather of a city"}}
 
@@ -99,7 +101,7 @@ def _heard(scene: Scene, part: Json) -> Scene:
     text = part["text"]
     if found := _SUMMARY.search(text):
         return replace(scene, asked=f"read {found[2]}", told=("summed up",) * int(found[1]))
-    if "CONTEXT CHECKPOINT COMPACTION" in text:
+    if "CONTEXT CHECKPOINT COMPACTION" in text or text.startswith(HAND_OVER):
         done = _READ.search(scene.asked)
         asked = f"SUMMARY: {len(scene.told)} of {done[1] if done else 0} parts read"
         return replace(scene, asked=asked)

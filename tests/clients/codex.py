@@ -157,9 +157,12 @@ def _coder() -> Iterator[StrictUpstream]:
 
 
 class Codex:
-    """A home and a repository in ``folder``, set to a server. ``websocket``: how they talk."""
+    """A home and a repository in ``folder``, set to a server. ``websocket``: how they talk.
+    ``built_in``: by its own provider for OpenAI at another address, instead of the example."""
 
-    def __init__(self, folder: Path, url: str, key: str, *, websocket: bool) -> None:
+    def __init__(
+        self, folder: Path, url: str, key: str, *, websocket: bool = True, built_in: bool = False
+    ) -> None:
         self.home = folder / "home"
         self.repository = folder / "repository"
         self._key = key
@@ -168,6 +171,8 @@ class Codex:
         text = text.replace("http://127.0.0.1:8484/v1", url)
         if not websocket:
             text = text.replace("supports_websockets = true", "supports_websockets = false")
+        if built_in:
+            text = f'openai_base_url = "{url}"\n'
         assert url in text
         (self.home / "config.toml").write_text(text, encoding="utf-8")
         _repository(self.repository)
@@ -194,7 +199,8 @@ class Codex:
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         home = {"HOME": str(self.home), "CODEX_HOME": str(self.home)}
-        return kept | home | {"ANTIPHON_KEY": self._key, "NO_PROXY": "127.0.0.1"}
+        key = {"ANTIPHON_KEY": self._key, "CODEX_API_KEY": self._key}
+        return kept | home | key | {"NO_PROXY": "127.0.0.1"}
 
 
 def _repository(folder: Path) -> None:

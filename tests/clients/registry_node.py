@@ -20,7 +20,14 @@ def node(name: str, title: str, program: str, set: str, notes: str = "") -> Clie
 
 
 NODE_CLIENTS: tuple[Client, ...] = (
-    node("openai-node", "OpenAI for Node", "openai", "`OPENAI_BASE_URL`, `OPENAI_API_KEY`"),
+    node(
+        "openai-node",
+        "OpenAI for Node",
+        "openai",
+        "`OPENAI_BASE_URL`, `OPENAI_API_KEY`",
+        "Its helper `responses.stream` raises at the events of the tool `shell`, which version 7 "
+        "(Node 22) knows; `responses.create` with `stream` does not.",
+    ),
     node(
         "agents-node",
         "OpenAI Agents SDK for JavaScript",

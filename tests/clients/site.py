@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -36,6 +37,10 @@ my-tools = "scripted/tool"
 "gpt-4.1-mini" = "scripted/json"
 "gpt-4o" = "scripted/tool"
 
+[log]
+format = "json"
+level = "debug"
+
 [webhooks]
 allow_http = true
 allowed = ["127.0.0.1"]
@@ -51,14 +56,26 @@ kind = "llamacpp"
 
 
 class Site(Struct, frozen=True):
-    """``url`` is the base URL, ``model`` one that answers without a script where it can."""
+    """``url`` is the base URL, ``model`` one that answers without a script where it can, ``log``
+    the file the server logs to."""
 
     url: str
     model: str
+    log: Path
 
     @property
     def root(self) -> str:
         return self.url.removesuffix("/v1")
+
+    def broken(self) -> list[str]:
+        """What went wrong inside the server: each exception, where it was raised."""
+        found = []
+        for line in self.log.read_text(encoding="utf-8").splitlines():
+            seen = json.loads(line) if line.startswith("{") else {}
+            if seen.get("event") == "broke":
+                place = (seen["raised_at"] or ["nowhere"])[-1]
+                found.append(f"{seen['error']}: {seen.get('message')} ({place})")
+        return found
 
 
 @contextmanager
@@ -79,7 +96,7 @@ def site(folder: Path, settings: str | None = None) -> Iterator[Site]:
         )
     try:
         url = _address(process, folder / "log")
-        yield Site(url, "demo-antiphon" if demo else "scripted/hello")
+        yield Site(url, "demo-antiphon" if demo else "scripted/hello", folder / "log")
     finally:
         process.terminate()
         try:

@@ -107,8 +107,6 @@ def environment(client: Client, site: Site, folder: Path) -> dict[str, str]:
             "ANTIPHON_EXAMPLE": str(EXAMPLES / client.example) if client.example else "",
             "OPENAI_BASE_URL": site.url,
             "OPENAI_API_KEY": KEY,
-            "AZURE_OPENAI_ENDPOINT": site.root,
-            "AZURE_OPENAI_API_KEY": KEY,
             "XDG_CONFIG_HOME": str(folder),
             "XDG_CACHE_HOME": str(folder),
         }

@@ -79,7 +79,17 @@ def aimed(body: Any) -> Any:
     kept = {key: value for key, value in body.items() if size % 7 == 0 or key not in SELDOM}
     if "messages" not in kept and not kept.get("input"):
         kept["input"] = "Hello."
-    return {**kept, "model": f"scripted/{MODELS[size % len(MODELS)]}"}
+    return {**kept, "model": f"scripted/{_able(kept, size)}"}
+
+
+def _able(body: dict[str, Any], size: int) -> str:
+    """A model that does what the body demands: one that does not is answered 502, rightly."""
+    if body.get("tools") and body.get("tool_choice") != "none":
+        return "tool"
+    text = body.get("text")
+    if body.get("response_format") or (isinstance(text, dict) and text.get("format")):
+        return "json"
+    return MODELS[size % len(MODELS)]
 
 
 def readable(document: dict[str, Any]) -> dict[str, Any]:

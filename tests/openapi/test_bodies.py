@@ -17,23 +17,23 @@ from schemathesis import GenerationMode
 from tests.openapi.asking import DOCUMENT, MODELS, Things, aimed, asking, quiet, validator
 from tests.process.server import Server
 
-EXAMPLES = 60
+EXAMPLES = 40
 
 RULES: list[tuple[str, str, str]] = [
     # code, parameter, why no schema says it
-    ("invalid_type", ".*", "JSON Schema takes 3.0 for an integer; the API does not"),
-    ("unsupported_parameter", "", "what the hosted service has and this server has not"),
     ("unsupported_parameter", "personality|prompt|moderation|multi_agent", "not here"),
     ("unsupported_parameter", r"background_options|prompt_cache_options\.prewarm", "not here"),
     ("unsupported_parameter", "logit_bias|audio|modalities.*|prediction|web_search_options", ""),
     ("unsupported_parameter", "functions|function_call|moderation|n", "not here"),
     ("unsupported_value", ".*", "a value the API has and this server or this model has not"),
+    ("invalid_type", r"context_management\[\d+\]\.compact_threshold", "3.0 is no integer"),
+    ("missing_required_parameter", r".*tools\[\d+\]\.server_url", "or one of the settings"),
     ("mutually_exclusive_parameters", ".*", "a rule between parameters"),
     ("missing_required_parameter", "input", "something must be asked: one of several"),
     ("missing_required_parameter", r"messages\[\d+\]\.content", "unless there is a call"),
-    ("missing_required_parameter", r"tools\[\d+\]\.server_url", "one of several"),
     ("invalid_value", "tool_choice.*|function_call", "it names a tool of the same request"),
-    ("invalid_value", r"tools\[\d+\](\.tools\[\d+\])?\.\w+", "names are unique"),
+    ("invalid_value", r".*(tools|functions)\[\d+\](\.tools\[\d+\])?(\.\w+)?", "names are unique"),
+    ("invalid_value", r"(input|items)\[\d+\]\.type", "an output is of its call's kind"),
     ("invalid_value", r"(input|items).*\.(image_url|file_data)", "a URL, or base64"),
     ("invalid_value", r"messages.*(image_url.*|file.*)", "a URL, or base64"),
     ("invalid_value", r"input(\[\d+\].*)?", "order of items, references, what is compacted"),
@@ -45,11 +45,10 @@ RULES: list[tuple[str, str, str]] = [
     ("invalid_grammar", ".*", "a grammar that can be compiled"),
     ("tool_call_not_found", ".*", "an output needs its call"),
     ("tool_output_not_found", ".*", "a call needs its output"),
+    ("mcp_approval_request_not_found", ".*", "an answer needs its question"),
     ("item_not_found", ".*", "a reference needs what it names"),
     ("previous_response_not_found", ".*", "so does a continuation"),
-    ("not_found", ".*", "and an item"),
     ("conversation_not_found", ".*", "and a conversation"),
-    ("context_length_exceeded", ".*", "the model's window"),
     ("invalid_encrypted_content", ".*", "only this server's own"),
 ]
 
@@ -70,10 +69,12 @@ MADE = ("createResponse", "countInputTokens", "compactResponse", "createChatComp
 KEPT = ("createConversation", "addConversationItems")
 
 
-def told(code: str | None, param: str | None) -> str:
+def told(error: dict[str, Any]) -> str:
     """The reason of the rule this error belongs to, or nothing."""
+    if error["code"] == "invalid_type" and "got a decimal" in error["message"]:
+        return "JSON Schema takes 3.0 for an integer; the API does not"
     for wanted, where, why in RULES:
-        if code == wanted and re.fullmatch(where, param or ""):
+        if error["code"] == wanted and re.fullmatch(where, error["param"] or ""):
             return why or "not here"
     return ""
 
@@ -91,6 +92,8 @@ def test_what_the_schema_takes_is_not_refused_for_its_shape(
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def ask(case: Any) -> None:
         body = aimed(case.body)
+        if name == "compactResponse":
+            body["model"] = "scripted/summary"
         path = operation.path
         for key, value in things.place(case.path_parameters or {}).items():
             path = path.replace(f"{{{key}}}", things.ids.get(key, [str(value)])[0])
@@ -99,7 +102,7 @@ def test_what_the_schema_takes_is_not_refused_for_its_shape(
         if status >= 400:
             error = reply["error"]
             assert status < 500, (error, body)
-            assert told(error["code"], error["param"]), (error, body)
+            assert told(error), (error, body)
 
     ask()
     assert answered.count(200) >= len(answered) // 5, answered

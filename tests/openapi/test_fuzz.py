@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.openapi.asking import DOCUMENT, Things, aimed, asking, checked_events, quiet, readable
 from tests.process.server import Server
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -65,6 +65,8 @@ def test_no_request_breaks_the_server_or_the_document(
     def ask(case: Any) -> None:
         if operation.body and mode == "good":
             case.body = aimed(case.body)
+            if name == "compactResponse":
+                case.body["model"] = "scripted/summary"
         if case.path_parameters:
             case.path_parameters = things.place(case.path_parameters)
         case.headers = {key: text for key, text in (case.headers or {}).items() if _sent(text)}

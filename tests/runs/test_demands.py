@@ -207,14 +207,14 @@ async def test_text_before_a_call_streams_while_the_call_waits() -> None:
 async def test_a_model_without_tools_refuses_them() -> None:
     from antiphon.backends.base import Capabilities
     from antiphon.config import RunSettings
-    from antiphon.runs.offering import offer
+    from antiphon.runs.offering import offer, placed
     from antiphon.runs.wishes import _demands
     from antiphon.types.request import CreateResponse
     from antiphon.types.tools import FunctionTool, TextFormat
 
     asked = CreateResponse(model="m", input="x")
     able = Capabilities(tools=False)
-    made = offer([FunctionTool(name="f")], able, {})
+    made = offer(placed([FunctionTool(name="f")]), able, {})
     with pytest.raises(ClientError):
         _demands(asked, made, "auto", TextFormat(), RunSettings(), able)
 

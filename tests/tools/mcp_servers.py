@@ -59,7 +59,13 @@ class Desk:
         self.refuses_lists = False
 
     def server(self) -> Server[Any]:
-        return Server("desk", version="1", on_list_tools=self._list, on_call_tool=self._call)
+        return Server(
+            "desk",
+            version="1",
+            get_tool_input_schema=lambda name: _tool(name).input_schema,
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
 
     async def _list(self, context: Any, params: Any) -> ListToolsResult:
         self.lists += 1

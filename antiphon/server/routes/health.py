@@ -18,6 +18,7 @@ async def front_page(exchange: Exchange) -> None:
                 "about": "An OpenAI-compatible Responses API server.",
                 "base_url": "/v1",
                 "models": "/v1/models",
+                "openapi": "/openapi.json",
                 "health": ["/healthz", "/readyz"],
             }
         )

@@ -39,7 +39,11 @@ async def create(exchange: Exchange) -> None:
         if asked.background and background is not None:
             return await _in_background(exchange, asked, background, claim)
         live = await exchange.deps.runs.create(
-            asked, project=exchange.project, flavour=exchange.flavour, claim=claim
+            asked,
+            project=exchange.project,
+            flavour=exchange.flavour,
+            claim=claim,
+            lenient=exchange.lenient,
         )
         exchange.response_id = live.response.id
         exchange.downgrades = live.downgrades
@@ -54,7 +58,13 @@ async def _in_background(
 ) -> None:
     """Once it is queued nothing rests on this caller, who is one of its readers."""
     project = exchange.project
-    queued = await background.create(asked, project=project, flavour=exchange.flavour, claim=claim)
+    queued = await background.create(
+        asked,
+        project=project,
+        flavour=exchange.flavour,
+        claim=claim,
+        lenient=exchange.lenient,
+    )
     exchange.response_id = queued.response_id
     exchange.downgrades = queued.downgrades
     if not asked.stream:
@@ -67,7 +77,9 @@ async def count(exchange: Exchange) -> None:
     """``POST /v1/responses/input_tokens``: what a create would send, without making it."""
     asked = decode_count(await exchange.body())
     with exchange.presence():
-        tokens, exact = await exchange.deps.runs.count(asked, project=exchange.project)
+        tokens, exact = await exchange.deps.runs.count(
+            asked, project=exchange.project, lenient=exchange.lenient
+        )
         how = b"exact" if exact else b"estimate"
         await exchange.answer(
             encode(InputTokens(input_tokens=tokens)), headers=[(b"x-antiphon-token-count", how)]
@@ -78,7 +90,9 @@ async def compact(exchange: Exchange) -> None:
     """``POST /v1/responses/compact``: a shorter conversation to go on from; nothing is stored."""
     asked = decode_body(await exchange.body(), CompactInput)
     with exchange.presence():
-        made, exchange.downgrades = await compacted(exchange.deps.runs, asked, exchange.project)
+        made, exchange.downgrades = await compacted(
+            exchange.deps.runs, asked, exchange.project, lenient=exchange.lenient
+        )
         await exchange.respond(encode(made))
 
 

@@ -13,6 +13,7 @@ export const MODEL = process.env.ANTIPHON_MODEL;
 /** A Python with what our own environment has, for servers that a client starts. */
 export const PYTHON = process.env.ANTIPHON_PYTHON;
 const EXAMPLE = process.env.ANTIPHON_EXAMPLE ?? "";
+const ENVIRONMENT = { ...process.env, MODEL: process.env.ANTIPHON_MODEL };
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const CHECK_MS_MAX = 60_000;
 const EXAMPLE_MS_MAX = 90_000;
@@ -69,15 +70,14 @@ function example() {
   const copy = join(HERE, `example-${basename(EXAMPLE)}`);
   copyFileSync(EXAMPLE, copy);
   return new Promise((resolve, reject) => {
-    const environment = { ...process.env, MODEL };
-    const child = spawn(process.execPath, [copy], { env: environment });
+    const child = spawn(process.execPath, [copy], { env: ENVIRONMENT });
     let out = "";
     let err = "";
     child.stdout.on("data", (data) => (out += data));
     child.stderr.on("data", (data) => (err += data));
     child.on("close", (code) => {
       if (code === 0 && out.trim()) resolve();
-      else reject(new Error(`ended with ${code}, printed ${out.trim() || "nothing"}: ${err}`));
+      else reject(new Error(`ended with ${code}: ${err.trim().split("\n").slice(-12).join(" ")}`));
     });
   });
 }

@@ -85,6 +85,7 @@ def _example(expected: str | None) -> None:
         text=True,
         timeout=EXAMPLE_SECONDS_MAX,
         check=False,
+        env={**os.environ, "AZURE_OPENAI_ENDPOINT": ROOT, "AZURE_OPENAI_API_KEY": KEY},
     )
     assert done.returncode == 0, done.stderr[-800:]
     said = done.stdout.strip()

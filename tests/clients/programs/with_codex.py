@@ -159,6 +159,21 @@ def compacts_a_long_session(codex: Codex, ran: Ran) -> None:
     assert "parts read" in bodies[-1] and "part 1\\n" not in bodies[-1]
 
 
+@check
+def works_with_its_built_in_provider_and_is_compacted_by_the_server() -> None:
+    here = _desks[0]
+    codex = Codex(Path.cwd() / "built-in", here.url, here.key, built_in=True)
+
+    def task(codex: Codex) -> Ran:
+        return codex.exec("read 12", *LIMIT, model=FREEFORM)
+
+    ran = smoothly(codex, task, websocket=True)
+    assert ran.said == "Done after 12 parts.", ran.said
+    bodies = [json.dumps(body) for body in here.upstream.bodies[-20:]]
+    assert len([body for body in bodies if "Write a hand-over note" in body]) >= 2
+    assert "parts read" in bodies[-1] and "part 1\\n" not in bodies[-1]
+
+
 @on_both(lambda codex: codex.exec("look", "--image", picture(codex), model=FREEFORM))
 def shows_an_image(codex: Codex, ran: Ran) -> None:
     assert ran.said == "I see 1 image(s).", ran.said

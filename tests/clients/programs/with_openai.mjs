@@ -186,6 +186,95 @@ check("calls a custom tool", async () => {
   assert.equal(second.output_text, "The tool said: noted");
 });
 
+// Tools with items of their own: the call, as it is streamed, and what the program answers to it.
+// (`responses.stream` of this version raises at the events of a shell's commands.)
+const NATIVE = {
+  shell: {
+    tool: { type: "shell", environment: { type: "local" } },
+    call: "shell_call",
+    judge: (call) => assert.ok(Array.isArray(call.action.commands)),
+    answer: (call) => ({
+      type: "shell_call_output",
+      call_id: call.call_id,
+      output: [{ stdout: "done", stderr: "", outcome: { type: "exit", exit_code: 0 } }],
+    }),
+  },
+  "local shell": {
+    tool: { type: "local_shell" },
+    call: "local_shell_call",
+    judge: (call) => assert.ok(Array.isArray(call.action.command)),
+    answer: (call) => ({ type: "local_shell_call_output", id: call.call_id, output: "done" }),
+  },
+  patch: {
+    tool: { type: "apply_patch" },
+    call: "apply_patch_call",
+    judge: (call) => assert.equal(typeof call.operation.path, "string"),
+    answer: (call) => ({
+      type: "apply_patch_call_output",
+      call_id: call.call_id,
+      status: "completed",
+      output: "done",
+    }),
+  },
+  namespace: {
+    tool: {
+      type: "namespace",
+      name: "weather",
+      description: "About the weather.",
+      tools: [getWeather],
+    },
+    call: "function_call",
+    judge: (call) => assert.deepEqual([call.namespace, call.name], ["weather", "get_weather"]),
+    answer: (call) => ({ type: "function_call_output", call_id: call.call_id, output: "done" }),
+  },
+};
+
+for (const [name, { tool, call, judge, answer }] of Object.entries(NATIVE)) {
+  check(`runs its ${name} tool`, async () => {
+    const asked = { model: "scripted/tool", tools: [tool] };
+    const stream = await client.responses.create({ ...asked, input: "Do it.", stream: true });
+    const events = await collect(stream);
+    assertComplete(events);
+    const first = events.at(-1).response;
+    const done = events.find((event) => event.type === "response.output_item.done");
+    assert.deepEqual(done.item, first.output[0]);
+    assert.equal(first.output[0].type, call);
+    judge(first.output[0]);
+    const chained = await client.responses.create({
+      ...asked,
+      previous_response_id: first.id,
+      input: [answer(first.output[0])],
+    });
+    assert.match(chained.output_text, /done/);
+    const history = [{ role: "user", content: "Do it." }, ...first.output, answer(first.output[0])];
+    const stateless = await client.responses.create({ ...asked, input: history, store: false });
+    assert.match(stateless.output_text, /done/);
+  });
+}
+
+check("drives a computer", async () => {
+  const asked = { model: "scripted/tool", tools: [{ type: "computer" }] };
+  const first = await client.responses.create({ ...asked, input: "Look at the page." });
+  const call = first.output[0];
+  assert.equal(call.type, "computer_call");
+  assert.ok(call.actions?.length ?? call.action);
+  const image_url = "data:image/png;base64,iVBORw0KGgo=";
+  const seen = await client.responses.create({
+    model: "scripted/vision",
+    tools: asked.tools,
+    previous_response_id: first.id,
+    input: [
+      {
+        type: "computer_call_output",
+        call_id: call.call_id,
+        output: { type: "computer_screenshot", image_url },
+        acknowledged_safety_checks: call.pending_safety_checks,
+      },
+    ],
+  });
+  assert.equal(seen.output_text, "I see 1 image(s).");
+});
+
 check("retrieves, lists input items, deletes", async () => {
   const first = await client.responses.create({ model: "scripted/recall", input: "My name is Ada." });
   const second = await client.responses.create({
@@ -334,7 +423,9 @@ check("retries by itself", async () => {
 });
 
 check("Azure client", async () => {
-  delete process.env.OPENAI_BASE_URL; // it refuses an endpoint beside this one
+  // It takes these up by itself, and refuses an endpoint or a token beside them.
+  delete process.env.OPENAI_BASE_URL;
+  delete process.env.AZURE_OPENAI_API_KEY;
   const azure = new AzureOpenAI({ endpoint: ROOT, apiKey: KEY, apiVersion: "2025-03-01-preview" });
   const made = await azure.responses.create({ model: "my-deployment", input: "From Azure." });
   assert.equal(made.output_text, "From Azure.");

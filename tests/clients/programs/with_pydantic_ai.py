@@ -115,9 +115,8 @@ async def in_the_background() -> None:
 @check
 async def over_a_websocket() -> None:
     who = agent("tool", {"openai_transport": "websocket"}, tools=[get_weather])
-    with warnings.catch_warnings(
-        action="error", category=UserWarning
-    ):  # it warns when it falls back to HTTP
+    # It warns when it falls back to HTTP.
+    with warnings.catch_warnings(action="error", category=UserWarning):
         assert (await who.run("Weather?")).output == "The tool said: sunny in example"
 
 

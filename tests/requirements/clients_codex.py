@@ -1,0 +1,14 @@
+"""Codex CLI, and the model that plays a coding agent for it."""
+
+from __future__ import annotations
+
+from tests.requirements.base import Requirement
+
+REQUIREMENTS = {
+    "clients:codex:page": Requirement(
+        "issue §4", "The page about Codex shows the configuration the real Codex is tested with."
+    ),
+    "clients:codex:coder": Requirement(
+        "ours", "The model that plays a coding agent does nothing that it was not shown."
+    ),
+}
