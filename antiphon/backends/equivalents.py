@@ -49,7 +49,7 @@ from antiphon.types.tool_items import (
     ToolSearchOutput,
     WebSearchCall,
 )
-from antiphon.types.tools import called
+from antiphon.types.tools import called, mcp_called
 
 Plain = FunctionCall | FunctionCallOutput | Message
 PlainCall = FunctionCall | CustomToolCall
@@ -180,7 +180,7 @@ def _pair(item: Any, name: str, arguments: str, output: str) -> Sequence[Plain]:
 
 
 def _mcp(item: McpCall) -> Sequence[Plain]:
-    name = called(item.server_label, item.name)
+    name = mcp_called(item.server_label, item.name)
     if item.error is not None:
         output = f"The call failed: {_failure(item.error)}"
     elif item.output is None and item.status == "incomplete":
@@ -203,7 +203,7 @@ def _failure(error: Any) -> str:
 
 
 def _approval_request(item: McpApprovalRequest) -> Sequence[Plain]:
-    name = called(item.server_label, item.name)
+    name = mcp_called(item.server_label, item.name)
     output = f"(not made: the user has to approve this call first, by answering {item.id})"
     return _pair(item, name, item.arguments or "{}", output)
 

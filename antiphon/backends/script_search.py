@@ -26,7 +26,8 @@ _SEARCH = "tool_search"
 def search_tools(play: Play) -> Iterator[Batch]:
     """Searches for tools with the last user text, calls the first one found, tells what it said."""
     turn = play.turn
-    if results := tool_results(turn):
+    results = tool_results(turn)
+    if results and not isinstance(turn.items[-1], ToolSearchOutput):
         yield from say(f"The tool said: {'; '.join(results)}")
         return
     offered = {tool.name: tool for tool in turn.tools}

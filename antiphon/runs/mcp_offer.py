@@ -7,8 +7,6 @@ tool is meant is never told from the name, but from what the call becomes (``Off
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,11 +17,7 @@ from antiphon.runs.offering import Offer
 from antiphon.stream.forms import Answered, approval
 from antiphon.tools.base import ServerTool, ToolFailed
 from antiphon.tools.mcp_base import McpError, McpListed, McpSession
-from antiphon.types.tools import FunctionTool, called, mcp_name
-
-NAME_LENGTH_MAX = 64
-"""What chat models take."""
-_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
+from antiphon.types.tools import FunctionTool, mcp_called, mcp_name
 
 Listed = Mapping[str, Sequence[McpListed]]
 """The tools of each server, by label."""
@@ -94,7 +88,7 @@ def _add(made: Offer, server: Server, tool: McpListed, session: McpSession) -> N
     if name is not None:  # the same server is named twice
         made.kinds.setdefault(server.kind, []).append(name)
         return
-    name = _name(made, server.label, tool.name)
+    name = _name(made, origin)
     made.origins[name] = origin
     asks = server.asks(tool)
     made.forms[name] = approval(*origin) if asks else Answered(*origin)
@@ -111,14 +105,10 @@ def _add(made: Offer, server: Server, tool: McpListed, session: McpSession) -> N
 _ANYTHING: dict[str, Any] = {"type": "object", "properties": {}}
 
 
-def _name(made: Offer, label: str, tool: str) -> str:
+def _name(made: Offer, origin: tuple[str, str]) -> str:
     """A name for the model that no other tool of the offer has."""
-    plain = _UNFIT.sub("_", called(label, tool))
-    name = plain
-    if len(name) > NAME_LENGTH_MAX or name in made.paths:
-        digest = hashlib.sha256(f"{label}\0{tool}".encode()).hexdigest()[:8]
-        name = f"{plain[: NAME_LENGTH_MAX - 9]}_{digest}"
+    plain = name = mcp_called(*origin)
     number = 2
     while name in made.paths:
-        name, number = f"{plain[: NAME_LENGTH_MAX - 4]}_{number}", number + 1
+        name, number = f"{plain[:60]}_{number}", number + 1
     return name

@@ -6,6 +6,8 @@ unsupported tool is told apart from a misspelt one.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -162,6 +164,22 @@ HOSTED = frozenset(
 def called(namespace: str | UnsetType | None, name: str) -> str:
     """What the model calls a tool that has a namespace: one name, the same in every turn."""
     return f"{namespace}__{name}" if namespace else name
+
+
+def mcp_called(server_label: str, name: str) -> str:
+    """What the model calls a tool of an MCP server, the same in every turn; a name every model
+    takes, whatever the server calls it."""
+    whole = called(server_label, name)
+    fit = _UNFIT.sub("_", whole)
+    if fit == whole and len(whole) <= _LENGTH_MAX:
+        return whole
+    digest = hashlib.sha256(f"{server_label}\0{name}".encode()).hexdigest()[:8]
+    return f"{fit[: _LENGTH_MAX - 9]}_{digest}"
+
+
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
+_LENGTH_MAX = 64
+"""Of names chat models take."""
 
 
 def mcp_name(server_label: str, name: str) -> str:

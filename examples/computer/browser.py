@@ -128,8 +128,7 @@ class Chromium:
                 deviceScaleFactor=1,
                 mobile=False,
             )
-            self.tell("Page.navigate", url=self._url)
-            self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+            self.open(self._url)
         except BaseException:
             self.__exit__()
             raise
@@ -144,6 +143,11 @@ class Chromium:
             self._process.kill()
         self._process.wait()
         self._folder.cleanup()
+
+    def open(self, url):
+        """Show the page at this URL."""
+        self.tell("Page.navigate", url=url)
+        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def tell(self, method, **parameters):
         """Send one command of the protocol; returns its result."""

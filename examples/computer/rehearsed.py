@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -134,7 +135,7 @@ def check_shots(messages, done):
         if said["tool_call_id"] != done[len(shots)]["id"] or len(images) != 1:
             raise Lost(f"call {len(shots) + 1} has no screenshot")
         try:
-            shots.append(Screen.at(images[0]["image_url"]["url"]))
+            shots.append(seen(images[0]["image_url"]["url"]))
         except ValueError as error:
             raise Lost(str(error)) from error
         if (shots[-1].width, shots[-1].height) != SIZE:
@@ -142,6 +143,12 @@ def check_shots(messages, done):
     if len(shots) != len(done):
         raise Lost(f"{len(done)} calls, {len(shots)} screenshots")
     return shots
+
+
+@lru_cache(64)
+def seen(url):
+    """The screen at a URL; every request brings all that were shown before."""
+    return Screen.at(url)
 
 
 class Endpoint(BaseHTTPRequestHandler):

@@ -44,6 +44,7 @@ port = 0
 
 [websocket]
 enabled = {websocket}
+connection_minutes_max = {minutes}
 
 [[keys]]
 key = "{key}"
@@ -121,12 +122,15 @@ class Desk(Struct, frozen=True):
 
 
 @contextmanager
-def desk(folder: Path, *, websocket: bool = True) -> Iterator[Desk]:
-    """Both, running. ``folder`` must exist and be empty. ``websocket``: whether there are any."""
+def desk(folder: Path, *, websocket: bool = True, minutes: float = 60) -> Iterator[Desk]:
+    """Both, running. ``folder`` must exist and be empty. ``websocket``: whether there are any;
+    ``minutes``: how old one may become."""
     with _coder() as upstream:
         names = {"freeform": FREEFORM, "lite": LITE, "own": OWN, "model": coder.MODEL}
         offered = json.dumps(websocket)
-        settings = SETTINGS.format(key=KEY, url=upstream.url, websocket=offered, **names)
+        settings = SETTINGS.format(
+            key=KEY, url=upstream.url, websocket=offered, minutes=minutes, **names
+        )
         with site(folder, settings) as server:
             yield Desk(server.url, KEY, upstream)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from antiphon.backends.llamacpp_probe import probe
+from tests.clients.client import PROGRAMS
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
@@ -44,6 +45,14 @@ level = "debug"
 [webhooks]
 allow_http = true
 allowed = ["127.0.0.1"]
+
+[remote_mcp]
+allowed = ["127.0.0.1"]
+
+[[mcp]]
+label = "weather"
+command = "{sys.executable}"
+args = ["{PROGRAMS / "weather_mcp.py"}"]
 
 [[backends]]
 kind = "scripted"

@@ -491,6 +491,11 @@ async def test_a_response_that_is_left_stops_its_calls_and_sessions() -> None:
     desk.wait = asyncio.Event()
     async with served(desk) as house:
         live = await house.start("tool", tools=[free(desk)], stream=True)
+        names = []
+        async for group in live.groups():
+            names += [str(event.__struct_config__.tag) for event in group]
+            if names[-1] == "response.mcp_call_arguments.done":
+                break
         async with asyncio.timeout(5):
             while not desk.asked:
                 await asyncio.sleep(0.01)
@@ -498,4 +503,8 @@ async def test_a_response_that_is_left_stops_its_calls_and_sessions() -> None:
         async with asyncio.timeout(5):
             while house.runs.live:
                 await asyncio.sleep(0.01)
+        id = json.loads(encode(live.response))["id"]
+        stored = await house.retrieve(id)
+        assert stored["status"] == "cancelled"
+        assert stored["output"][1]["status"] == "incomplete"
         desk.wait.set()

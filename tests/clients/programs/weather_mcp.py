@@ -1,6 +1,8 @@
-"""An MCP server over stdio with one tool, for clients that run MCP servers themselves."""
+"""An MCP server with one tool: over stdio, or with a port as argument over streamable HTTP."""
 
 from __future__ import annotations
+
+import sys
 
 from mcp.server.mcpserver import MCPServer
 
@@ -14,4 +16,7 @@ def get_weather(city: str) -> str:
 
 
 if __name__ == "__main__":
-    server.run()
+    if len(sys.argv) > 1:
+        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+    else:
+        server.run()

@@ -227,6 +227,20 @@ def falls_back_at_once_where_websockets_are_off() -> None:
         assert here.asked() == {"GET 426": 1, "POST 200": 4}, here.asked()
 
 
+@check
+def goes_on_when_a_connection_is_too_old() -> None:
+    folder = Path.cwd() / "short-connections"
+    folder.mkdir()
+    with desk(folder, minutes=0.003) as here:
+        codex = Codex(folder / "codex", here.url, here.key)
+        ran = codex.exec("read 12", model=FREEFORM)
+        ran.check()
+        assert ran.said == "Done after 12 parts.", ran.said
+        assert set(here.asked()) == {"WEBSOCKET 200"}, here.asked()
+    log = (folder / "log").read_text()
+    assert log.count('"event":"websocket"') > 1, log
+
+
 def main() -> None:
     said = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True)
     folder = Path.cwd() / "desk"
