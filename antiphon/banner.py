@@ -9,6 +9,7 @@ from antiphon.config import (
     ChatSettings,
     Config,
     LlamaCppSettings,
+    ResponsesSettings,
     ScriptedSettings,
     unnamed_projects,
 )
@@ -63,7 +64,7 @@ def sample_model(config: Config) -> str:
                 return backend.model_name
             case ScriptedSettings():
                 return "scripted/recall"
-            case ChatSettings():
+            case ChatSettings() | ResponsesSettings():
                 plain = [name for name in (*backend.models, *backend.rename) if "*" not in name]
                 if plain:
                     return plain[0]
@@ -87,7 +88,7 @@ def _models(config: Config, engine_problem: str | None) -> list[str]:
                 lines.append(f"{backend.model_name} answers, from {backend.path}.")
             case ScriptedSettings():
                 lines.append("scripted/… models play their scripts; /v1/models lists them.")
-            case ChatSettings():
+            case ChatSettings() | ResponsesSettings():
                 rest = "every other model name" if config.backends[1:] else "every model name"
                 which = ", ".join(backend.models) or rest
                 lines.append(f"{without_secret(backend.url)} answers for {which}.")

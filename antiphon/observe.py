@@ -78,6 +78,14 @@ class Retried(Struct, frozen=True):
     attempt: int
 
 
+class Ignored(Struct, frozen=True):
+    """An upstream said something nobody here knows, which was read over. ``kind``: the type of
+    the event, or of the item behind ``item:``."""
+
+    backend: str
+    kind: str
+
+
 class StoreCommitted(Struct, frozen=True):
     """One group commit reached the disk."""
 
@@ -160,6 +168,7 @@ Observation = (
     | ResponseFinished
     | TurnFinished
     | Retried
+    | Ignored
     | ToolFinished
     | StoreCommitted
     | Swept

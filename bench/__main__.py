@@ -111,6 +111,10 @@ def perform(args: argparse.Namespace, plan: Plan, workloads: list[Workload]) -> 
         if not args.no_antiphon:
             for place, store in (("antiphon", False), ("antiphon-stored", True)):
                 subjects.append(starter(processes, folder=rig.folder / place, store=store))
+        if not args.no_antiphon and not args.server:
+            place = rig.folder / "antiphon-responses"
+            ours = starter(processes, folder=place, store=False, responses=True)
+            subjects.insert(-1, ours)
         if database and not args.no_antiphon and not args.server:
             place = rig.folder / "antiphon-postgres"
             ours = starter(processes, folder=place, store=True, database=database)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.build import Programs
 from bench.processes import Cores, Processes
-from bench.workloads import MODELS, POSTGRES_WORKLOADS
+from bench.workloads import MODELS, POSTGRES_WORKLOADS, RESPONSES_WORKLOADS
 
 API_KEY = "sk-bench-0123456789abcdef"
 FIRST_ANSWER_SECONDS_MAX = 30.0
@@ -182,18 +182,23 @@ def start_antiphon(
     store: bool,
     environment: dict[str, str] | None = None,
     database: str | None = None,
+    responses: bool = False,
 ) -> Subject:
     """Antiphon on a data folder of its own: `antiphon` stores nothing, `antiphon-stored` does, and
-    `antiphon-postgres` in the database at that address."""
+    `antiphon-postgres` in the database at that address. `antiphon-responses` stores nothing and
+    asks the model server in the words of the Responses API."""
     port = free_port()
     folder.mkdir(exist_ok=True)
     log = folder / "server.log"
     argv = [*command, "--upstream", f"http://127.0.0.1:{mock.port}/v1", "--host", "127.0.0.1"]
     argv += ["--port", str(port), "--data", str(folder / "data"), "--api-key", API_KEY]
     argv += ["--database", database] if database else []
+    argv += ["--upstream-api", "responses"] if responses else []
     process = processes.start(argv, cores.server, log=log, environment=environment)
     name = "antiphon-stored" if store else "antiphon"
     only = None
+    if responses:
+        name, only = "antiphon-responses", RESPONSES_WORKLOADS
     if database:
         name, only = "antiphon-postgres", POSTGRES_WORKLOADS
     return first_answered(Subject(name, process, port, store, folder, only=only), log)

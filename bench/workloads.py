@@ -113,3 +113,6 @@ MODELS = sorted({workload.model for workload in WORKLOADS} | {"mock", "mock-idle
 
 POSTGRES_WORKLOADS = frozenset({"json-64", "get-stored-16", "paced-200-80"})
 """Those that are also asked of an Antiphon which stores in PostgreSQL."""
+
+RESPONSES_WORKLOADS = frozenset({"json-64", "burst-200-16", "paced-200-80", "input-100k-8"})
+"""Those that are also asked of an Antiphon whose upstream speaks the Responses API."""

@@ -73,7 +73,7 @@ def chat_body(turn: Turn, profile: Profile) -> Body:
 def encoded_body(turn: Turn, profile: Profile) -> bytes:
     """The JSON of ``chat_body``, byte for byte; what ``turn.known`` remembers is not written
     again."""
-    bare = _is_bare(turn)
+    bare = is_bare(turn)
     sentences = [turn.instructions] if turn.instructions else []
     if not bare:
         sentences += _remarks(turn, profile)
@@ -108,7 +108,7 @@ _BARE = {
 """How the body of a turn without settings ends, by ``live`` and ``stream_usage``."""
 
 
-def _is_bare(turn: Turn) -> bool:
+def is_bare(turn: Turn) -> bool:
     """No setting is made but how the answer shall come."""
     return (
         not turn.tools

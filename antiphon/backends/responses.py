@@ -31,7 +31,7 @@ from antiphon.backends.transport import Transport
 from antiphon.backends.upstream import Upstream
 from antiphon.config import ResponsesSettings
 from antiphon.errors import RemoteError
-from antiphon.observe import Observe, nobody
+from antiphon.observe import Ignored, Observe, nobody
 from antiphon.stream.deltas import CARRIED
 
 COUNT_BYTES_MAX = 64 * 1024
@@ -66,6 +66,7 @@ class Responses(Upstream[Dialect]):
         )
         self.mark = f"{CARRIED}{hashlib.sha256(settings.url.encode()).hexdigest()[:8]}_"
         self.ignored: Counter[str] = Counter()
+        self._items = dialect, Items(dialect, self.mark)  # of the profile used last
         query = f"?api-version={settings.api_version}" if settings.api_version else ""
         super().__init__(settings, dialect, dialect.key_header, transport, observe, query=query)
 
@@ -106,7 +107,9 @@ class Responses(Upstream[Dialect]):
         )
 
     def encoded(self, turn: Turn, profile: Dialect) -> bytes:
-        return encoded_body(turn, profile, Items(profile, self.mark))
+        if self._items[0] is not profile:
+            self._items = profile, Items(profile, self.mark)
+        return encoded_body(turn, profile, self._items[1])
 
     def spared(
         self, complaint: Complaint, turn: Turn, profile: Dialect
@@ -124,5 +127,8 @@ class Responses(Upstream[Dialect]):
             super()._learn(model, lasting)
 
     def _ignore(self, type: str) -> None:
-        if type in self.ignored or len(self.ignored) < IGNORED_KINDS_MAX:
-            self.ignored[type[:64]] += 1
+        type = type[:64]
+        if type not in self.ignored and len(self.ignored) >= IGNORED_KINDS_MAX:
+            type = "other"  # an upstream may say anything
+        self.ignored[type] += 1
+        self._observe(Ignored(self.name, type))

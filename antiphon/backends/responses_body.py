@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from antiphon.backends.base import Turn
-from antiphon.backends.chat_body import BRIEF, DETAILED, ONLY_JSON, tool_definition
+from antiphon.backends.chat_body import BRIEF, DETAILED, ONLY_JSON, is_bare, tool_definition
 from antiphon.backends.messages import wire_name
 from antiphon.backends.profiles import EFFORTS, PROFILES
 from antiphon.backends.responses_items import Items
@@ -50,8 +50,21 @@ def encoded_body(turn: Turn, dialect: Dialect, items: Items) -> bytes:
     pieces.append(b',"input":[')
     for place, piece in enumerate(_input(turn, items)):
         pieces += (b",", piece) if place else (piece,)
-    pieces += b"],", _encode(settings(turn, dialect))[1:]
+    pieces += b"],", _settings(turn, dialect, items)
     return b"".join(pieces)
+
+
+def _settings(turn: Turn, dialect: Dialect, items: Items) -> bytes:
+    """What stands behind the input; of a turn that asks for nothing, written once."""
+    if turn.native or turn.summary or turn.thoughts == "all_turns" or not is_bare(turn):
+        return _encode(settings(turn, dialect))[1:]
+    known = items.bare.get(turn.live)
+    if known is None:
+        asked = msgspec.structs.replace(turn, instructions=None)
+        known = items.bare[turn.live] = _encode(settings(asked, dialect))[1:]
+    if turn.instructions:
+        return b'"instructions":%b,%b' % (_encode(turn.instructions), known)
+    return known
 
 
 def _input(turn: Turn, items: Items) -> list[bytes | bytearray | memoryview]:

@@ -108,6 +108,7 @@ class Items:
     def __init__(self, dialect: Dialect, mark: str) -> None:
         self._dialect = dialect
         self._mark = mark
+        self.bare: dict[bool, bytes] = {}  # the settings of a turn that has none
 
     def written(self, turn: Turn) -> list[bytearray | memoryview]:
         """The elements of ``input`` in at most two pieces, to be joined at once by commas; an empty

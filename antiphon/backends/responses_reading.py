@@ -56,6 +56,7 @@ class Reader:
 
     failure: RemoteError | None = None
     _half = ""
+    _odd = False  # texts may hold halves of surrogate pairs
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Reader:
         self._stops = Stops(stop) if stop else None
         self._calls = Calls(offered)
         self._plain = not (logprobs or stop)
+        self._decode = wire.decode_probed if logprobs else wire.decode
         self._produced = False
         self._said = False  # the open item, by deltas
         self._last = ""  # the type of the item before what comes, as far as it could go on
@@ -89,7 +91,9 @@ class Reader:
         if self.over:
             return deltas
         try:
-            if not (self._plain and len(payloads) >= MANY and self._many(payloads, deltas)):
+            if len(payloads) == 1:  # a paced stream
+                self._read(payloads[0], deltas)
+            elif not (self._plain and len(payloads) >= MANY and self._many(payloads, deltas)):
                 self._one_by_one(payloads, deltas)
         except RemoteError as error:
             self._produced = self._produced or bool(deltas)
@@ -114,6 +118,8 @@ class Reader:
 
     def whole(self, body: bytes) -> list[Delta]:
         """The deltas of a whole JSON answer, ``Finish`` included, or ``failure`` in its place."""
+        if self._plain and (plain := self._plain_whole(body)) is not None:
+            return plain
         answer = wire.decode_answer(body)
         if answer.output is None and answer.error is None:
             raise wire.garbage(body)
@@ -130,13 +136,41 @@ class Reader:
             self.failure = error
         return deltas
 
+    def _plain_whole(self, body: bytes) -> list[Delta] | None:
+        """The deltas of the answer that most are; None if it is anything more."""
+        try:
+            answer = wire.decode_plain_answer(body)
+        except wire.UNREADABLE:
+            return None
+        self.over = True
+        text = answer.output[0].content[0].text
+        deltas: list[Delta] = [Text(text)] if text else []
+        if answer.usage is not None:
+            deltas.append(_spent(answer.usage))
+        deltas.append(Finish("stop"))
+        return deltas
+
     def _one_by_one(self, payloads: Sequence[bytes], deltas: list[Delta]) -> None:
         for payload in payloads:
-            if payload == b"[DONE]" or not payload.strip():
-                continue
-            self._hear(wire.decode(payload, probed=self._probed), deltas)
+            self._read(payload, deltas)
             if self.over:
                 return
+
+    def _read(self, payload: bytes, deltas: list[Delta]) -> None:
+        """What one payload adds."""
+        try:
+            event = self._decode(payload)
+        except wire.UNREADABLE:
+            if payload == b"[DONE]" or not payload.strip():
+                return
+            event = wire.decode_odd(payload, probed=self._probed)
+            self._odd = True
+        if type(event) is wire.TextDelta and self._plain and event.delta and not self._odd:
+            self._said = True
+            deltas.append(Text(event.delta))
+            return
+        self._hear(event, deltas)
+        self._odd = bool(self._half)
 
     def _many(self, payloads: Sequence[bytes], deltas: list[Delta]) -> bool:
         """Read events in one go; False if one is anything but a known event on one line."""
@@ -149,7 +183,7 @@ class Reader:
             return False
         add = deltas.append
         for event in events:
-            if type(event) is wire.TextDelta and event.delta and not self._half:
+            if type(event) is wire.TextDelta and event.delta and not self._odd:
                 self._said = True
                 add(Text(event.delta))
             else:
@@ -193,7 +227,7 @@ class Reader:
 
     def _mended(self, text: str) -> str:
         """Halves of surrogate pairs, which some servers cut in two, joined or replaced."""
-        if not self._half and text.isascii():
+        if not self._odd:
             return text
         text = self._half + text
         self._half = ""

@@ -1,19 +1,20 @@
 """What Responses servers say, as structs: events by their ``type``, items, the response at its end.
 
 Only the fields that are read are named, and whatever is large and seldom read is left as it came
-(``Raw``): a text delta costs one small struct. ``decode`` takes one SSE payload and gives one of
-``Event``; ``None`` stands for an event nobody here knows, which is no error (the API grows).
+(``Raw``): a text delta costs one small struct. ``decode`` takes one SSE payload; what it cannot
+open is for ``decode_odd``, where an event nobody here knows is no error (the API grows).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from antiphon.backends.chat_wire import Token, clipped
+from antiphon.backends.chat_wire import Nothing, Token, clipped
 from antiphon.errors import RemoteError
 
 _EMPTY = Raw(b"null")
@@ -223,6 +224,27 @@ class Answer(Struct):
     code: Any = None
 
 
+class PlainPart(Struct, gc=False):
+    type: Literal["output_text"]
+    text: str
+    annotations: Nothing = None
+
+
+class PlainMessage(Struct, gc=False):
+    type: Literal["message"]
+    content: tuple[PlainPart]
+    phase: None = None
+
+
+class PlainAnswer(Struct, gc=False):
+    """The whole answer that most are: one text and nothing else, completed."""
+
+    status: Literal["completed"]
+    output: tuple[PlainMessage]
+    usage: Usage | None = None
+    error: None = None
+
+
 class Ending(Struct):
     """The same at the end of a stream."""
 
@@ -236,10 +258,13 @@ class _Typed(Struct):
     type: str = ""
 
 
-_decode = msgspec.json.Decoder(Event).decode
+decode: Callable[[bytes], Any] = msgspec.json.Decoder(Event).decode
+"""One payload of a known shape; raises one of ``UNREADABLE`` for any other."""
 decode_lines = msgspec.json.Decoder(Event).decode_lines
-_decode_probed = msgspec.json.Decoder(_ProbedEvent).decode
+decode_probed: Callable[[bytes], Any] = msgspec.json.Decoder(_ProbedEvent).decode
+"""The same with log probabilities of text."""
 _decode_item = msgspec.json.Decoder(Item).decode
+decode_plain_answer = msgspec.json.Decoder(PlainAnswer).decode
 _decode_answer = msgspec.json.Decoder(Answer).decode
 _decode_ending = msgspec.json.Decoder(Ending).decode
 _decode_type = msgspec.json.Decoder(_Typed).decode
@@ -247,12 +272,10 @@ _decode_type = msgspec.json.Decoder(_Typed).decode
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
-def decode(payload: bytes, *, probed: bool = False) -> Event | ProbedDelta | Quiet:
-    """One payload. ``RemoteError`` 502 ``upstream_invalid_response`` if it is no event."""
-    try:
-        return cast("Event", _decode_probed(payload) if probed else _decode(payload))
-    except UNREADABLE:
-        pass
+def decode_odd(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
+    """One payload that is no event of a known shape; its texts may hold halves of surrogate pairs:
+    servers in JavaScript cut emoji so. ``RemoteError`` 502 ``upstream_invalid_response`` if it is
+    no event at all."""
     try:
         return Quiet(_decode_type(payload).type)
     except UNREADABLE:
@@ -293,7 +316,6 @@ def garbage(payload: bytes) -> RemoteError:
 
 
 def _lenient(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
-    """Half a surrogate pair makes strict decoding fail: servers in JavaScript cut emoji so."""
     try:
         raw = json.loads(payload.decode("utf-8", "replace"))
     except (ValueError, RecursionError):

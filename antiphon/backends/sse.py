@@ -6,7 +6,7 @@ comments are read over. Bytes stay bytes, so a chunk border inside a UTF-8 seque
 Theory of operation: carriage returns become line feeds on arrival, so an event ends exactly at
 a double line feed. A read of the shape models send nearly always, events of one ``data: …`` line
 each, is cut into payloads by one ``split``; its line feeds, counted, tell that shape from any
-other. Everything else goes line by line.
+other; so is one of events with a line that names them. Everything else goes line by line.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ EVENT_LIMIT_BYTES = 16 * 1024 * 1024
 """Longest event; an upstream that never ends one would otherwise fill the memory."""
 
 _BOM = b"\xef\xbb\xbf"
+_DATA = b"\ndata: "
 
 
 class Events:
@@ -47,6 +48,10 @@ class Events:
                 return [data[6:end]]
         elif not data:
             return []
+        elif data[:7] == b"event: " and data.find(b"\n\n") == end <= self._limit_bytes:
+            at = data.find(10)
+            if data[at : at + 7] == _DATA and data.find(10, at + 1) == end:
+                return [data[at + 7 : end]]
         elif not data.endswith(b"\n\n"):
             end = data.rfind(b"\n\n")
             self._keep(data[end + 2 :] if end >= 0 else data)
@@ -56,6 +61,12 @@ class Events:
             payloads = data[6:end].split(b"\n\ndata: ")
             if data.count(b"\n", 0, end) == 2 * len(payloads) - 2:
                 return payloads
+        elif data[:7] == b"event: " and end <= self._limit_bytes:
+            named = data[:end].split(b"\n\n")
+            if data.count(b"\n", 0, end) == 3 * len(named) - 2:
+                payloads = [block[at + 7 :] for block in named if (at := block.find(_DATA)) > 0]
+                if len(payloads) == len(named):  # each has its one line feed there
+                    return payloads
         payloads = []
         for block in data[:end].split(b"\n\n"):
             payloads += _payload(block)

@@ -18,6 +18,7 @@ from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.ids import Ids
 from antiphon.runs import history, pairing
+from antiphon.runs.gained import bringing, gained_by
 from antiphon.runs.held import Holding, locked, missing
 from antiphon.runs.idempotency import Claim
 from antiphon.runs.refusals import check_items
@@ -35,6 +36,7 @@ from antiphon.types.resources import (
     Page,
     UpdateConversation,
 )
+from antiphon.types.tools import HOSTED
 
 PARAM = "conversation_id"
 
@@ -217,6 +219,7 @@ class Threads:
         items = open_items(raw, param="items")
         if items:
             check_items(items, Said(), _ANYTHING, "", self._settings, param="items")
+            gained_by(bringing((), items, None, "items"), HOSTED, frozenset())
         return raw, items
 
 

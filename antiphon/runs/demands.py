@@ -28,6 +28,7 @@ from antiphon.types.tools import (
     GrammarInput,
     JsonObjectFormat,
     JsonSchemaFormat,
+    NamespaceTool,
     Tool,
 )
 
@@ -142,12 +143,17 @@ def text_check(format: Format, able: Capabilities) -> Check | None:
 
 def settle_strict(tools: list[Tool], able: Capabilities) -> list[Tool]:
     """Fill in ``strict`` where the caller left it open: true only if it is enforced."""
-    return [
-        msgspec.structs.replace(tool, strict=able.strict_tools == "enforced" and _is_strict(tool))
-        if isinstance(tool, FunctionTool) and tool.strict is None
-        else tool
-        for tool in tools
-    ]
+    return [_settled(tool, able) for tool in tools]
+
+
+def _settled(tool: Tool, able: Capabilities) -> Any:
+    if isinstance(tool, NamespaceTool):
+        inner = [_settled(one, able) for one in tool.tools]
+        return msgspec.structs.replace(tool, tools=inner)
+    if not isinstance(tool, FunctionTool) or tool.strict is not None:
+        return tool
+    enforced = able.strict_tools == "enforced" and _is_strict(tool)
+    return msgspec.structs.replace(tool, strict=enforced)
 
 
 def _is_strict(tool: FunctionTool) -> bool:

@@ -12,6 +12,7 @@ from antiphon.types.response import InConversation, ReasoningEcho, Response
 from antiphon.types.tools import (
     CustomTool,
     Format,
+    HostedTool,
     JsonSchemaFormat,
     McpTool,
     TextFormat,
@@ -117,4 +118,6 @@ def _cache_options(asked: CreateResponse) -> Any:
 def _echoed(tool: Tool) -> Any:
     if isinstance(tool, CustomTool) and tool.format is None:
         return CustomTool(name=tool.name, description=tool.description, format=TextInput())
+    if isinstance(tool, HostedTool):
+        return tool.raw
     return shown(tool) if isinstance(tool, McpTool) else tool

@@ -64,13 +64,17 @@ NOTHING_GAINED = Gained()
 
 
 def bringing(
-    past: Iterable[Item], brought: Sequence[Item], places: Sequence[int] | None
+    past: Iterable[Item],
+    brought: Sequence[Item],
+    places: Sequence[int] | None,
+    param: str = "input",
 ) -> Bringing:
-    """The items of a context that bring something. ``places``: see ``history.Brought``."""
+    """The items of a context that bring something. ``places``: see ``history.Brought``; ``param``:
+    what the request calls the new ones."""
     found = [(item, "") for item in past]
     for index, item in enumerate(brought):
         if type(item) in BRINGING:
-            found.append((item, f"input[{index if places is None else places[index]}]"))
+            found.append((item, f"{param}[{index if places is None else places[index]}]"))
     return found
 
 

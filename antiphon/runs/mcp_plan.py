@@ -186,12 +186,13 @@ def _is_before(item: OutputItem) -> bool:
 
 
 def _object(tool: McpListed) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "input_schema": tool.input_schema,
-        "description": tool.description,
-        "annotations": tool.annotations,
-    }
+    """What is not known is left out: strict clients take no null here."""
+    known: dict[str, Any] = {"name": tool.name, "input_schema": tool.input_schema}
+    if tool.description is not None:
+        known["description"] = tool.description
+    if tool.annotations is not None:
+        known["annotations"] = tool.annotations
+    return known
 
 
 class Sink(Protocol):

@@ -13,11 +13,9 @@ from antiphon.runs.said import Said
 from antiphon.runs.wishes import cannot
 from antiphon.types.codec import FIELD_OF_PARTS, WHOLE_PARTS
 from antiphon.types.content import InputFile, InputImage
-from antiphon.types.items import CompactionTrigger, Item, Opaque
+from antiphon.types.items import CompactionTrigger, Item
 from antiphon.types.tool_items import ComputerCallOutput, Screenshot
 
-_CONTROL_ITEMS = frozenset({"additional_tools", "configuration_update"})
-"""Items that change what happens next; ignoring one would be lying."""
 _IMAGE_URL = re.compile(r"[a-z][a-z0-9+.-]*://.|data:[^,]*,.", re.IGNORECASE)
 
 
@@ -71,9 +69,8 @@ def check_items(
 
 def _control(item: Item) -> str:
     """The type of an item that may not be here, or nothing."""
-    if type(item) is CompactionTrigger:  # one that stands at the end has been taken out
-        return "compaction_trigger"
-    return item.type if type(item) is Opaque and item.type in _CONTROL_ITEMS else ""
+    # One that stands at the end has been taken out.
+    return "compaction_trigger" if type(item) is CompactionTrigger else ""
 
 
 def _check_screenshot(screen: Screenshot, path: str, able: Capabilities, model: str) -> None:

@@ -16,11 +16,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from antiphon.backends.base import Backend, Capabilities
+from antiphon.backends.base import Capabilities
 from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.runs.compaction import threshold
 from antiphon.runs.demands import Demands, argument_checks, settle_strict, text_check
+from antiphon.runs.downgrades import of_parameters
 from antiphon.runs.gained import (
     NOTHING_GAINED,
     Bringing,
@@ -118,7 +119,7 @@ _PLAIN = {
 
 def wishes_of(
     asked: CreateResponse,
-    backend: Backend,
+    backend: Able,
     settings: RunSettings,
     warm: bool = False,
     functions: Mapping[str, ServerTool] = {},
@@ -160,6 +161,12 @@ def droppable(settings: RunSettings, lenient: bool, presented: Presented | None)
         return _NONE
     types = HOSTED if policy == "drop" else UNCONDITIONAL
     return types if presented is None else types.difference(presented.presented)
+
+
+class Able(Protocol):
+    """Who knows what a model does by itself (``backends.base.Backend``)."""
+
+    def capabilities(self, model: str) -> Capabilities: ...
 
 
 class Presented(Protocol):
@@ -208,7 +215,7 @@ class Terms(Struct, frozen=True, eq=False):
             mode=mode(made, choice),
             format=format,
             logprobs=_wants_logprobs(asked),
-            downgrades=[*downgrades(asked, able), *made.downgrades, *gained.downgrades],
+            downgrades=[*of_parameters(asked, able), *made.downgrades, *gained.downgrades],
             all_turns=wants_all_turns(asked, able),
             asked=asked,
             terms=self,
@@ -443,33 +450,3 @@ def _check_unavailable(asked: CreateResponse) -> None:
                 param,
                 "unsupported_parameter",
             )
-
-
-def downgrades(asked: CreateResponse, able: Capabilities) -> list[str]:
-    """Parameters that are accepted because real clients send them, and not fully honoured."""
-    reasoning = asked.reasoning
-    effort = reasoning is not None and reasoning.effort is not None
-    summary = summary_asked(asked)
-    found = [
-        ("presence_penalty", bool(asked.presence_penalty) and "presence_penalty" in able.unsent),
-        ("frequency_penalty", bool(asked.frequency_penalty) and "frequency_penalty" in able.unsent),
-        ("reasoning.effort", effort and "reasoning.effort" in able.unsent),
-        ("reasoning.summary", bool(summary) and not able.summaries),
-        ("reasoning.mode", reasoning is not None and reasoning.mode == "pro"),
-        (
-            "reasoning.context",
-            reasoning is not None and reasoning.context == "all_turns" and not able.takes_reasoning,
-        ),
-        ("service_tier", asked.service_tier not in (None, "auto", "default")),
-        ("access_programs", asked.access_programs is not None),
-        (
-            "background_options.continuation_id",
-            asked.background_options is not None
-            and asked.background_options.continuation_id is not None,
-        ),
-        (
-            "image.context_compression",
-            asked.image is not None and asked.image.context_compression == "enabled",
-        ),
-    ]
-    return [name for name, hit in found if hit]

@@ -7,7 +7,8 @@ one of them would refuse what the other demands, is here, and nowhere else:
 * the events of raw reasoning are named ``response.reasoning.delta`` and ``.done``;
 * an ``error`` in a stream is nested, and always has a code;
 * a key that may be missing but not null is left out, in items, parts and ``text``;
-* an error's ``type`` is one of the five the specification has (``error_type``);
+* an error's ``type`` is one of the five the specification has (``error_type``), and one of the
+  model behind the server is a 500;
 * a WebSocket is one queue: a ``stream_id`` is refused (``no_lanes``).
 
 What comes only to a caller who asked for something the specification does not know (a tool of
@@ -83,7 +84,7 @@ def problem(found: Problem) -> Problem:
         param=error.param,
         code=error.code or _ERROR_WITHOUT_CODE,
     )
-    return Problem(found.status, mended, found.headers)
+    return Problem(500 if mended.type == "model_error" else found.status, mended, found.headers)
 
 
 def error_type(status: int, code: str | None) -> str:

@@ -1,9 +1,9 @@
-"""The OpenAPI document (3.1), made from the types and the routes.
+"""The OpenAPI document (3.1), made from the types.
 
 Imported when somebody asks for it first, made once. Schemas come from the structs the server
-reads and writes with (``openapi_shapes.py``, ``openapi_raw.py``), paths from ``asgi.routes``, and
-what neither says from ``openapi_operations.py``. ``python -m antiphon.server.openapi`` is no
-command: ``docs/generate.py`` writes the document to docs/reference/openapi.json.
+reads and writes with (``openapi_shapes.py``, ``openapi_raw.py``), paths and what no struct says
+from ``openapi_operations.py``, which a test compares with ``asgi.routes``. ``docs/generate.py``
+writes the document to docs/reference/openapi.json.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from starlette.routing import Route
 
-from antiphon.errors import LocalProtocolError
-from antiphon.server.asgi import Resource, routes
 from antiphon.server.openapi_operations import OPERATIONS, Operation, Parameter
 from antiphon.server.openapi_raw import item, narrowed, output_item, raw, shaped, stream_event
 from antiphon.server.openapi_shapes import (
@@ -74,9 +71,7 @@ def document() -> dict[str, Any]:
     """The document as plain data."""
     shapes = Shapes(raw)
     shaped(shapes)
-    paths: dict[str, Any] = {}
-    for route in routes():
-        _add_path(paths, route, shapes)
+    paths = _paths(shapes)
     _add_websocket(shapes)
     event = shapes.of(webhooks.WebhookEvent, "shown")
     narrowed(shapes.components)
@@ -107,26 +102,20 @@ def document() -> dict[str, Any]:
     }
 
 
-def _add_path(paths: dict[str, Any], route: Route, shapes: Shapes) -> None:
-    resource = route.app
-    if not isinstance(resource, Resource):
-        raise LocalProtocolError(f"{route.path} is not answered by a Resource")
-    path = route.path.replace(":path", "")
-    names = re.findall(r"\{(\w+)\}", path)
-    entry = paths[path] = {}
-    if names:
-        entry["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {**_TEXT, "minLength": 1}}
-            for name in names
-        ]
-    for method in resource.methods:
-        operation = OPERATIONS.get((method, path))
-        if operation is None:
-            raise LocalProtocolError(f"openapi_operations.py does not describe {method} {path}")
-        entry[method.lower()] = _told(operation, shapes, public=resource.public)
+def _paths(shapes: Shapes) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for (method, path), operation in OPERATIONS.items():
+        entry = paths.setdefault(path, {})
+        if names := re.findall(r"\{(\w+)\}", path):
+            entry["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {**_TEXT, "minLength": 1}}
+                for name in names
+            ]
+        entry[method.lower()] = _told(operation, shapes)
+    return paths
 
 
-def _told(operation: Operation, shapes: Shapes, *, public: bool) -> dict[str, Any]:
+def _told(operation: Operation, shapes: Shapes) -> dict[str, Any]:
     told: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
@@ -140,8 +129,8 @@ def _told(operation: Operation, shapes: Shapes, *, public: bool) -> dict[str, An
             "required": operation.body_needed,
             "content": {_JSON: {"schema": schema}},
         }
-    told["responses"] = _answers(operation, shapes, public=public)
-    if public:
+    told["responses"] = _answers(operation, shapes)
+    if operation.public:
         told["security"] = []
     return told
 
@@ -158,7 +147,7 @@ def _parameter(one: Parameter) -> dict[str, Any]:
     return told
 
 
-def _answers(operation: Operation, shapes: Shapes, *, public: bool) -> dict[str, Any]:
+def _answers(operation: Operation, shapes: Shapes) -> dict[str, Any]:
     content: dict[str, Any]
     if operation.answer == "text":
         content = {"text/plain": {"schema": _TEXT}}
@@ -169,7 +158,7 @@ def _answers(operation: Operation, shapes: Shapes, *, public: bool) -> dict[str,
     answers: dict[str, Any] = {
         "200": {"description": operation.summary, "content": content, "headers": _headers()}
     }
-    statuses = [] if public else [401, 503]
+    statuses = [] if operation.public else [401, 503]
     statuses += [400] if operation.body is not None or operation.parameters else []
     statuses += [413, 415] if operation.body is not None else []
     statuses += [404] if operation.finds else []

@@ -1,7 +1,7 @@
 """What every route takes and answers, as data: the part of the OpenAPI document no type holds.
 
 ``OPERATIONS`` has one entry for each method of each route of ``asgi.routes``; a test says which
-one is missing. ``answer`` is a struct, or the name of a page of something.
+one is missing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class Parameter(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True):
-    """One method of one path. ``streams``: what an event of its stream is, where it has one.
-    ``status``: of an answer that is no JSON of ours, and no error. ``conflicts``: it may be
-    answered 409, and found: it may be answered 404."""
+    """One method of one path. ``answer`` is a struct or the name of something by hand
+    (``openapi.py``), ``body`` a struct. ``streams``: what an event of its stream is, where it has
+    one. It may be answered 404 if it ``finds``, 409 if it ``conflicts``, and with what a model's
+    server may answer if it ``asks_model``."""
 
     id: str
     tag: str
@@ -43,6 +44,11 @@ class Operation(Struct, frozen=True):
     asks_model: bool = False
     finds: bool = False
     conflicts: bool = False
+
+    @property
+    def public(self) -> bool:
+        """Whether no key is needed."""
+        return self.tag == "Server"
 
 
 def _integer(least: int, most: int, default: int | None = None) -> Schema:

@@ -19,9 +19,8 @@ from antiphon.server.openapi_shapes import (
     object_of,
     reference,
 )
-from antiphon.types import request, resources, response, tools, webhooks
+from antiphon.types import events, request, resources, response, tool_events, tools, webhooks
 from antiphon.types.content import InputFile, InputImage
-from antiphon.types.events import Event
 from antiphon.types.items import OPAQUE_TYPES, Item, Opaque, OutputItem
 from antiphon.types.tool_items import Screenshot
 from antiphon.types.tools import HOSTED, HostedTool
@@ -172,21 +171,20 @@ def stream_event(shapes: Shapes) -> Schema:
     """The union of all events there are."""
     if "ResponseStreamEvent" not in shapes.components:
         shapes.components["ResponseStreamEvent"] = {}
-        every: Any = Union[tuple(events())]  # noqa: UP007 (made at run time)
+        every: Any = Union[tuple(every_event())]  # noqa: UP007 (made at run time)
         shapes.components["ResponseStreamEvent"] = shapes.of(every, "shown")
     return reference("ResponseStreamEvent")
 
 
-def events() -> list[type[Event]]:
+def every_event() -> list[type[events.Event]]:
     """Every event that has a name on the wire."""
-    found: list[type[Event]] = []
-    waiting: list[type[Event]] = [Event]
-    while waiting:
-        cls = waiting.pop(0)
-        waiting += cls.__subclasses__()
-        if not cls.__subclasses__() and isinstance(cls.__struct_config__.tag, str):
-            found.append(cls)
-    return sorted(found, key=lambda cls: str(cls.__struct_config__.tag))
+    found = {
+        str(cls.__struct_config__.tag): cls
+        for module in (events, tool_events)
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, events.Event)
+    }
+    return [cls for tag, cls in sorted(found.items()) if tag.islower()]
 
 
 def _of_response(shapes: Shapes, field: str) -> Schema | None:

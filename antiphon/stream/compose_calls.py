@@ -233,9 +233,12 @@ class CallComposer:
         while True:
             if self._answering is not None and not cut:
                 return False
-            last = not self._queue
-            unfinished = cut and (last or self._is_unanswered())
-            self._close_item("incomplete" if unfinished else "completed")
+            if self._answering is not None:
+                self._close_unanswered()
+            else:
+                last = not self._queue
+                unfinished = cut and (last or self._is_unanswered())
+                self._close_item("incomplete" if unfinished else "completed")
             if self._answering is not None:
                 return False
             if not self._queue:

@@ -38,7 +38,12 @@ from antiphon.types.items import (
     OutputMessage,
     Reasoning,
 )
-from antiphon.types.tool_events import McpCallArgumentsDone, McpCallInProgress
+from antiphon.types.tool_events import (
+    McpCallArgumentsDone,
+    McpCallInProgress,
+    McpListToolsFailed,
+    McpListToolsInProgress,
+)
 from antiphon.types.tool_items import (
     CodeInterpreterCall,
     FileSearchCall,
@@ -125,6 +130,10 @@ def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
                 gate.emit(McpCallArgumentsDone(**at, arguments=item.text))
                 done = msgspec.structs.replace(added, arguments=item.text, status="incomplete")
             case McpListTools():
+                if item.state == ADDED:
+                    gate.emit(McpListToolsInProgress(**at))
+                if item.state != CLOSING:
+                    gate.emit(McpListToolsFailed(**at))
                 done = msgspec.structs.replace(added, error="The listing was interrupted.")
             case CodeInterpreterCall():
                 code = item.text or added.code

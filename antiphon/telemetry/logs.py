@@ -23,6 +23,7 @@ from antiphon.ids import now_ms
 from antiphon.observe import (
     Broke,
     EngineChanged,
+    Ignored,
     Observation,
     QueueSeen,
     RequestFinished,
@@ -90,6 +91,7 @@ class Logs:
             heard[RunChanged] = self._run
             heard[EngineChanged] = lambda seen: self._note("info", "engine", seen)
         if self._debug:
+            heard[Ignored] = lambda seen: self._note("debug", "upstream_ignored", seen)
             heard[QueueSeen] = lambda seen: self._note("debug", "background_queue", seen)
             heard[SocketOpened] = lambda seen: self._note("debug", "websocket_opened", seen)
             heard[StoreCommitted] = lambda seen: self._note("debug", "store_commit", seen)

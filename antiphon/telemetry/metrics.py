@@ -14,6 +14,7 @@ from typing import Any
 from antiphon.observe import (
     Broke,
     EngineChanged,
+    Ignored,
     Observation,
     QueueSeen,
     RequestFinished,
@@ -141,6 +142,11 @@ class Metrics:
         self.tokens = Counter("tokens", "Tokens used", ("model", "direction"))
         self.turns = Counter("turns", "Model calls that ended", ("backend", "outcome"))
         self.turn_seconds = Histogram("turn_seconds", "A model call", ("backend",))
+        self.ignored = Counter(
+            "upstream_ignored",
+            "Events and items of upstreams that nobody here knows",
+            ("backend", "kind"),
+        )
         self.tools = Counter("tool_calls", "Calls the server made", ("name", "outcome"))
         self.tool_seconds = Histogram("tool_call_seconds", "A call the server made", ("name",))
         self.retries = Counter("retries", "Model calls made again", ("backend", "reason"))
@@ -165,6 +171,7 @@ class Metrics:
             ResponseFinished: self._response,
             TurnFinished: self._turn,
             Retried: self._retried,
+            Ignored: self._ignored,
             ToolFinished: self._tool,
             StoreCommitted: self._committed,
             Swept: self._swept,
@@ -228,6 +235,9 @@ class Metrics:
 
     def _retried(self, seen: Retried) -> None:
         self.retries.at(seen.backend, seen.reason).value += 1
+
+    def _ignored(self, seen: Ignored) -> None:
+        self.ignored.at(seen.backend, seen.kind).value += 1
 
     def _tool(self, seen: ToolFinished) -> None:
         self.tools.at(seen.name, seen.outcome).value += 1

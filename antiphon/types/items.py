@@ -206,6 +206,8 @@ ID_PREFIX = {
     "mcp_call": "mcp",
     "mcp_approval_request": "mcpr",
     "mcp_approval_response": "mcpa",
+    "additional_tools": "at",
+    "configuration_update": "cfg",
     "web_search_call": "ws",
     "file_search_call": "fs",
     "code_interpreter_call": "ci",

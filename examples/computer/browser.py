@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from websockets.sync.client import connect
@@ -107,20 +108,12 @@ class Chromium:
         path = program()
         if path is None:
             raise SystemExit("No Chromium on this machine: install it, or set CHROMIUM.")
-        self._folder = tempfile.TemporaryDirectory(prefix="computer-", ignore_cleanup_errors=True)
-        flags = [*FLAGS, f"--user-data-dir={self._folder.name}"]
-        if sys.platform == "linux" and os.geteuid() == 0:
-            flags.append("--no-sandbox")  # which cannot be set up by root
-        self._process = subprocess.Popen(
-            [path, *flags, f"--window-size={self.width},{self.height}", "about:blank"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=os.name == "posix",
-        )
-        self._link = None
-        try:
-            self._link = connect(self._page(), max_size=None, proxy=None)
+        with ExitStack() as stack:
+            options = {"prefix": "computer-", "ignore_cleanup_errors": True}
+            folder = stack.enter_context(tempfile.TemporaryDirectory(**options))
+            process = stack.enter_context(started(path, folder))
+            link = connect(page_of(process, folder), max_size=None, proxy=None)
+            self._link = stack.enter_context(link)
             self.tell(
                 "Emulation.setDeviceMetricsOverride",
                 width=self.width,
@@ -129,20 +122,11 @@ class Chromium:
                 mobile=False,
             )
             self.open(self._url)
-        except BaseException:
-            self.__exit__()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):
-        if self._link is not None:
-            self._link.close()
-        if os.name == "posix":
-            os.killpg(self._process.pid, signal.SIGKILL)  # it is many processes
-        else:
-            self._process.kill()
-        self._process.wait()
-        self._folder.cleanup()
+        self._stack.close()
 
     def open(self, url):
         """Show the page at this URL."""
@@ -179,21 +163,45 @@ class Chromium:
                 raise TimeoutError(expression)
             time.sleep(0.02)
 
-    def _page(self):
-        """The address of the page's WebSocket."""
-        told = Path(self._folder.name, "DevToolsActivePort")
-        until = time.monotonic() + START_SECONDS_MAX
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        while True:
-            lines = told.read_text().splitlines() if told.exists() else []
-            if len(lines) == 2:
-                with direct.open(f"http://127.0.0.1:{lines[0]}/json/list") as answer:
-                    pages = [one for one in json.load(answer) if one["type"] == "page"]
-                if pages:
-                    return pages[0]["webSocketDebuggerUrl"]
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise SystemExit("Chromium did not start.")
-            time.sleep(0.02)
+
+@contextmanager
+def started(path, folder):
+    """A Chromium, whose files are in ``folder``: many processes, which end with the block."""
+    flags = [*FLAGS, f"--user-data-dir={folder}"]
+    if sys.platform == "linux" and os.geteuid() == 0:
+        flags.append("--no-sandbox")  # which cannot be set up by root
+    process = subprocess.Popen(
+        [path, *flags, "about:blank"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=os.name == "posix",
+    )
+    try:
+        yield process
+    finally:
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+
+
+def page_of(process, folder):
+    """The address of the WebSocket of its page, once it is there."""
+    told = Path(folder, "DevToolsActivePort")
+    until = time.monotonic() + START_SECONDS_MAX
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while True:
+        lines = told.read_text().splitlines() if told.exists() else []
+        if len(lines) == 2:
+            with direct.open(f"http://127.0.0.1:{lines[0]}/json/list") as answer:
+                pages = [one for one in json.load(answer) if one["type"] == "page"]
+            if pages:
+                return pages[0]["webSocketDebuggerUrl"]
+        if process.poll() is not None or time.monotonic() > until:
+            raise SystemExit("Chromium did not start.")
+        time.sleep(0.02)
 
 
 class Computer:

@@ -161,6 +161,11 @@ def silent_deltas(body: Json) -> list[Item]:
     return [(said, []), (call, [])]
 
 
+def repeating(body: Json) -> list[Item]:
+    """Repeats the last user text."""
+    return [message(last_user_text(body))]
+
+
 ANSWERS = {
     "thinking": thinking,
     "searching": searching,
@@ -230,7 +235,7 @@ class StrictResponses:
         if field != model and _sends(body, field):
             await refuse(exchange, f"Unsupported parameter: '{field}' is not supported.", field)
             return
-        items = ANSWERS.get(model, lambda body: [message(last_user_text(body))])(body)
+        items = ANSWERS.get(model, repeating)(body)
         whole = response(body, items)
         if not body.get("stream"):
             await answer(exchange, "200 OK", whole)

@@ -14,6 +14,7 @@ from antiphon.backends.responses import Responses
 from antiphon.backends.transport import transport_for
 from antiphon.config import ResponsesSettings
 from antiphon.errors import ContextOverflow, RemoteError
+from antiphon.observe import Ignored, Observation
 from antiphon.stream.deltas import (
     Annotated,
     CallArguments,
@@ -277,13 +278,30 @@ async def test_azure_gets_its_header_and_its_version(upstream: StrictResponses) 
     ):
         for kind in ("fast", "aiohttp"):
             settings = ResponsesSettings(url=upstream.url, profile="azure", key="k-1", **fields)  # type: ignore[arg-type]
-            backend = Responses(settings, transport_for(upstream.url, kind=kind))  # type: ignore[arg-type]
+            backend = Responses(settings, transport_for(upstream.url, kind=kind))
             await said(backend, asked(), push=kind == "fast")
             assert upstream.targets[-1] == target
             assert upstream.headers[-1][header] == "k-1"
             assert "authorization" not in upstream.headers[-1]
             assert "k-1" not in f"{backend!r} {await backend.target()!r} {backend.settings!r}"
             await backend.close()
+
+
+@pytest.mark.requirement("responses-upstream:stateless")
+@pytest.mark.parametrize("profile", ["openai", "generic"])
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_turn_that_asks_for_nothing_is_written_like_any_other(
+    upstream: StrictResponses, profile: str, live: bool
+) -> None:
+    backend = backend_of(upstream, profile)
+    for instructions in (None, "Be kind.", None):
+        turn = asked(live=live, instructions=instructions)
+        bare = msgspec.json.decode(backend.encoded(turn, backend.profile))
+        odd = msgspec.structs.replace(turn, temperature=0.0)
+        full = msgspec.json.decode(backend.encoded(odd, backend.profile))
+        assert full == {**bare, "temperature": 0.0}
+        assert bare.get("instructions") == instructions and bare["store"] is False
+    await backend.close()
 
 
 # What is heard --------------------------------------------------------------------------------
@@ -317,7 +335,7 @@ def joined(deltas: Sequence[Delta]) -> list[Delta]:
         if isinstance(delta, Spent):
             continue
         if isinstance(delta, Text | Thought | Declined) and type(last) is type(delta):
-            whole[-1] = type(delta)(last.text + delta.text)  # type: ignore[union-attr]
+            whole[-1] = type(delta)(last.text + delta.text)
         elif isinstance(delta, Summary) and isinstance(last, Summary) and last.part == delta.part:
             whole[-1] = Summary(last.text + delta.text, delta.part)
         else:
@@ -344,10 +362,13 @@ async def test_answers_of_every_kind_are_heard(
 async def test_what_the_api_may_say_one_day_is_read_over_and_counted(
     upstream: StrictResponses,
 ) -> None:
-    backend = backend_of(upstream)
+    seen: list[Observation] = []
+    settings = ResponsesSettings(url=upstream.url, profile="openai")
+    backend = Responses(settings, observe=seen.append)
     for _ in range(2):
         await said(backend, asked("future"))
     assert backend.ignored == {"response.dream_call.dreaming": 2, "item:dream_call": 2}
+    assert seen.count(Ignored("upstream", "item:dream_call")) == 2
     await said(backend, asked("phased"))
     assert len(backend.ignored) == 2
     await backend.close()

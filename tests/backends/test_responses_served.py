@@ -120,7 +120,7 @@ async def test_a_summary_streams_as_the_api_has_it_and_replays_the_same(
 async def test_what_an_upstream_does_itself_is_told_kept_and_replayed(
     upstream: StrictResponses, model: str
 ) -> None:
-    tools = [{"type": "web_search"}, {"type": "shell"}]
+    tools: list[dict[str, Any]] = [{"type": "web_search"}, {"type": "shell"}]
     tools += [{"type": "code_interpreter", "container": {"type": "auto"}}]
     async with served(upstream) as (_, client):
         body = {"model": model, "input": "Hello there", "tools": tools}

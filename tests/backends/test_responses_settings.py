@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from antiphon import app
 from antiphon.backends.responses import Responses
-from antiphon.backends.responses_profiles import DIALECTS, dialect_named, name_for
+from antiphon.backends.responses_profiles import DIALECTS, Dialect, dialect_named, name_for
 from antiphon.cli import main
 from antiphon.config import Config, ResponsesSettings
 from antiphon.config_sources import ConfigError, load
@@ -105,3 +105,26 @@ def test_models_and_doctor_ask_it(upstream_url: str, tmp_path: Path) -> None:
     assert "thinking" in run("models", *upstream).output.split()
     said = run("doctor", *upstream, "--port", "0", "--data", str(tmp_path))
     assert re.search(r"ok +upstream upstream: http://127\.0\.0\.1 port \d+ serves ", said.output)
+
+
+@pytest.mark.requirement("responses-upstream:settings")
+def test_every_profile_and_every_flag_stands_in_the_page() -> None:
+    page = Path(__file__).parents[2] / "docs/reference/responses-upstreams.md"
+    before, flags = page.read_text(encoding="utf-8").split("| flag | meaning |")
+    described = before.split("| profile | schemas |")[1]
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for text in (described, flags.split("\n\n")[0])
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
+    told = {row[0].strip("`"): row[1:] for row in rows}
+    ours = frozenset({"capabilities", "resends"})
+    known = [name for name in Dialect.__struct_fields__ if name not in ours]
+    assert list(told) == [*DIALECTS, *known]
+    for name, dialect in DIALECTS.items():
+        able = dialect.capabilities
+        promised = [able.json_schema, able.strict_tools, able.tool_choice, able.grammar]
+        differs = [f for f in known if getattr(dialect, f) != getattr(Dialect(), f)]
+        assert told[name][:4] == promised
+        assert re.findall(r"`(\w+)`", told[name][4]) == differs, name

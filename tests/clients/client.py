@@ -7,6 +7,8 @@ A program is started in an empty folder with the environment
     ANTIPHON_KEY      the key to send (also as OPENAI_API_KEY)
     ANTIPHON_MODEL    demo-antiphon, or scripted/hello where the embedded engine cannot run; the
                       scripted models (docs/reference/scripted-models.md) are always there
+    ANTIPHON_MCP      the URL of an MCP server with one tool, ``get_weather``, which the server may
+                      reach; the server also runs one of its own with the label ``weather``
     ANTIPHON_EXAMPLE  the path of this client's example program, or empty
     ANTIPHON_PROGRAMS the folder of the programs
     ANTIPHON_PYTHON   a Python with the packages of the development environment

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -66,11 +69,12 @@ kind = "llamacpp"
 
 class Site(Struct, frozen=True):
     """``url`` is the base URL, ``model`` one that answers without a script where it can, ``log``
-    the file the server logs to."""
+    the file the server logs to, ``mcp`` the URL of an MCP server."""
 
     url: str
     model: str
     log: Path
+    mcp: str
 
     @property
     def root(self) -> str:
@@ -105,14 +109,49 @@ def site(folder: Path, settings: str | None = None) -> Iterator[Site]:
         )
     try:
         url = _address(process, folder / "log")
-        yield Site(url, "demo-antiphon" if demo else "scripted/hello", folder / "log")
+        with _mcp_server() as mcp:
+            yield Site(url, "demo-antiphon" if demo else "scripted/hello", folder / "log", mcp)
     finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        _end(process)
+
+
+@contextmanager
+def _mcp_server() -> Iterator[str]:
+    """The URL of an MCP server in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAMS / "weather_mcp.py"), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the MCP server did not start")
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        _end(process)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:

@@ -16,7 +16,7 @@ from tests.clients.seen import Seen
 from tests.clients.site import Site
 from tests.clients.trial import Trial, attempt
 
-NOWHERE = Site("http://127.0.0.1:9/v1", "scripted/hello", Path("log"))
+NOWHERE = Site("http://127.0.0.1:9/v1", "scripted/hello", Path("log"), "http://127.0.0.1:9/mcp")
 
 PROGRAM = """\
 import json, os, time
@@ -87,7 +87,7 @@ def test_a_program_that_checks_nothing_is_no_success(tmp_path: Path) -> None:
 def test_what_broke_in_the_server_is_reported(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("a line of another kind\n" + BROKE)
-    (told,) = Site("", "", log).broken()
+    (told,) = Site("", "", log, "").broken()
     assert told == "KeyError: 'x' (file.py:3 f)"
 
 

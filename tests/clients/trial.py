@@ -104,6 +104,7 @@ def environment(client: Client, site: Site, folder: Path) -> dict[str, str]:
             "ANTIPHON_MODEL": site.model,
             "ANTIPHON_PROGRAMS": str(PROGRAMS),
             "ANTIPHON_PYTHON": sys.executable,
+            "ANTIPHON_MCP": site.mcp,
             "ANTIPHON_EXAMPLE": str(EXAMPLES / client.example) if client.example else "",
             "OPENAI_BASE_URL": site.url,
             "OPENAI_API_KEY": KEY,

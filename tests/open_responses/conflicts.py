@@ -2,8 +2,9 @@
 
 ``where``: "everywhere" both are satisfied at once, in any profile; "profile" only the profile
 ``open-responses`` follows the specification; "beyond" we do more than the specification knows,
-for callers who ask for it; ``reason`` says why. ``test`` names the test of ``test_conflicts.py``
-that proves it, empty where there is nothing to prove.
+for callers who ask for it; "refused" we do less, with a precise error. ``reason`` says why.
+``test`` names the test of ``test_conflicts.py`` that proves it, empty where there is nothing to
+prove.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Conflict(Struct, frozen=True):
     topic: str
     openai: str
     open_responses: str
-    where: Literal["everywhere", "profile", "beyond"]
+    where: Literal["everywhere", "profile", "beyond", "refused"]
     ours: str
     test: str = ""
     reason: str = ""
@@ -47,7 +48,8 @@ CONFLICTS = [
         "`invalid_request_error`, `rate_limit_exceeded`, …",
         "`invalid_request`, `not_found`, `too_many_requests`, `model_error`, `server_error`",
         "profile",
-        "named as the profile says; status and code are the same in both",
+        "named as the profile says; the code is the same in both, and so is the status, but for "
+        "a failure of the model behind the server: 502 or 504, and 500 in the profile",
         test="test_an_error_has_the_type_of_the_profile",
         reason="clients and tools compare the word",
     ),
@@ -205,5 +207,32 @@ CONFLICTS = [
         "beyond",
         "OpenAI's limit",
         reason="a larger limit refuses nobody",
+    ),
+    Conflict(
+        "`input_video` in the output of a function",
+        "no such part",
+        "a part",
+        "refused",
+        "400 that names the part",
+        test="test_what_is_not_served_is_refused_by_name",
+        reason="no model here takes video",
+    ),
+    Conflict(
+        "a `json_schema` format without `name` or `schema`",
+        "both are required",
+        "both may be missing",
+        "refused",
+        "400 that names the field",
+        test="test_what_is_not_served_is_refused_by_name",
+        reason="without a schema there is nothing to enforce",
+    ),
+    Conflict(
+        "`allowed_tools` with `mode: none`",
+        "`auto` or `required`",
+        "also `none`",
+        "refused",
+        "400 that names the field",
+        test="test_what_is_not_served_is_refused_by_name",
+        reason='`tool_choice: "none"` says the same',
     ),
 ]

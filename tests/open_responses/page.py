@@ -34,7 +34,7 @@ server's two roads.
 ## Where the two differ
 
 "everywhere": both are satisfied in both profiles. "profile": as the profile says. "beyond": more
-than the specification knows, in both profiles, for callers who ask for it.
+than the specification knows, in both profiles, for callers who ask for it. "refused": less.
 
 | what | OpenAI | Open Responses | | here |
 |---|---|---|---|---|

@@ -105,7 +105,7 @@ def test_what_the_schema_takes_is_not_refused_for_its_shape(
             assert told(error), (error, body)
 
     ask()
-    assert answered.count(200) >= len(answered) // 5, answered
+    assert answered.count(200) >= len(answered) // 10, answered
 
 
 @pytest.mark.requirement("openapi:bodies:refused")

@@ -42,6 +42,8 @@ def test_every_route_is_described_and_nothing_else() -> None:
         if method != "parameters"
     }
     assert described == served
+    public = {route.path for route in routes() if getattr(route.app, "public", False)}
+    assert {path for (_, path), operation in OPERATIONS.items() if operation.public} == public
     ids = [operation.id for operation in OPERATIONS.values()]
     assert len(set(ids)) == len(ids)
 

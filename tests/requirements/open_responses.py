@@ -50,4 +50,12 @@ REQUIREMENTS = {
         source="issue",
         behaviour="The reference page is made from the conflicts and from what the runs saw.",
     ),
+    "open-responses:items": Requirement(
+        source="Open Responses: ItemParam",
+        behaviour="Every input item of the specification is taken, in every shape it may have.",
+    ),
+    "open-responses:refused": Requirement(
+        source="Open Responses",
+        behaviour="The little of the specification that is not served is refused by its name.",
+    ),
 }

@@ -165,8 +165,8 @@ REQUIREMENTS = {
     ),
     "websocket:codex:tools": Requirement(
         "clients.md (Codex CLI)",
-        "Tool types of Codex that are not here are refused by name.",
-        divergence="The vendor runs namespaces and web search.",
+        "A hosted tool that is not here is refused by name, unless its client is known to send it unasked.",
+        divergence="The vendor runs web search.",
     ),
     "websocket:codex:cli": Requirement(
         "clients.md (Codex CLI)", "Codex itself, configured as the how-to says, takes a turn."

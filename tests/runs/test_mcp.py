@@ -492,14 +492,15 @@ async def test_a_response_that_is_left_stops_its_calls_and_sessions() -> None:
     async with served(desk) as house:
         live = await house.start("tool", tools=[free(desk)], stream=True)
         names = []
-        async for group in live.groups():
+        groups = live.groups()
+        async for group in groups:
             names += [str(event.__struct_config__.tag) for event in group]
             if names[-1] == "response.mcp_call_arguments.done":
                 break
         async with asyncio.timeout(5):
             while not desk.asked:
                 await asyncio.sleep(0.01)
-        live.cancel()
+        await groups.aclose()  # type: ignore[attr-defined]
         async with asyncio.timeout(5):
             while house.runs.live:
                 await asyncio.sleep(0.01)

@@ -213,7 +213,7 @@ async def test_messages_of_every_role_reach_the_model(house: House) -> None:
     assert said.splitlines() == [
         "developer: part",
         "system: Be brief.",
-        "user: part",
+        "user: part[an image]",
         "user: File a.txt:",
         "hello",
         "assistant: no",

@@ -43,8 +43,8 @@ class Desk:
 
     ``asked``: name and arguments of every call that reached a tool; ``keys``: the idempotency keys
     that came with them; ``headers``: of each HTTP request; ``lists``: how often the tools were
-    listed. ``wait``: calls of ``slow`` and ``note`` answer when it is set. ``page``: tools of one
-    page of the list.
+    listed. ``wait``: calls of the tools that are in ``waits`` answer when it is set;
+    ``holds_lists``: lists do. ``page``: tools of one page of the list.
     """
 
     def __init__(self, *names: str) -> None:
@@ -57,6 +57,8 @@ class Desk:
         self.wait: asyncio.Event | None = None
         self.page = 100
         self.refuses_lists = False
+        self.waits: tuple[str, ...] = ("slow", "note")
+        self.holds_lists: asyncio.Event | None = None
 
     def server(self) -> Server[Any]:
         return Server(
@@ -71,6 +73,8 @@ class Desk:
         self.lists += 1
         if self.refuses_lists:
             raise RuntimeError("no lists today")
+        if self.holds_lists is not None:
+            await self.holds_lists.wait()
         start = int(params.cursor) if params is not None and params.cursor else 0
         listed = [_tool(name) for name in self.names[start : start + self.page]]
         end = start + self.page
@@ -82,7 +86,7 @@ class Desk:
         arguments = dict(params.arguments or {})
         self.asked.append((params.name, arguments))
         self.keys.append((params.meta or {}).get("idempotencyKey"))
-        if self.wait is not None and params.name in ("slow", "note"):
+        if self.wait is not None and params.name in self.waits:
             await self.wait.wait()
         if params.name == "sleep":
             await asyncio.sleep(30)

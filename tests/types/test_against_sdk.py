@@ -10,8 +10,12 @@ from openai.types import model as sdk_model
 from openai.types import responses as sdk
 from openai.types.responses import (
     input_token_count_params,
+    response_computer_tool_call,
+    response_computer_tool_call_output_item,
     response_create_params,
+    response_function_shell_tool_call,
     response_input_item,
+    response_output_item,
     response_output_text,
     response_usage,
 )
@@ -20,13 +24,30 @@ from openai.types.responses.input_token_count_response import InputTokenCountRes
 from openai.types.responses.response_item_list import ResponseItemList
 from openai.types.shared import reasoning
 
-from antiphon.types import content, events, items, request, resources, response, tools
+from antiphon.types import (
+    content,
+    events,
+    items,
+    request,
+    resources,
+    response,
+    tool_codec,
+    tool_events,
+    tool_items,
+    tools,
+)
 from tests.types.sdk_shapes import differences, values_of
 
 HOSTED = "belongs to a hosted feature that is not served here"
 OPEN_RESPONSES = "required by Open Responses"
 TOLERATED = "fed-back items are stored whole; this key is kept but not interpreted"
-CHECKED_RAW = "checked by codec.open_tools on the raw object; only neutral values are accepted"
+NO_PROGRAMS = {"values allowed_callers: -programmatic +": "no program can call a tool here"}
+FED_BACK = {"optional id": "may be missing on the way in; what we emit always has one"}
+CALLED = {
+    **FED_BACK,
+    "optional status": "may be missing on the way in; what we emit always has one",
+}
+ACTOR = {"missing created_by": TOLERATED}
 CACHE_HINT = "a cache hint of the hosted service; tolerated and kept, without effect"
 
 PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
@@ -71,14 +92,12 @@ PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
     ),
     items.FunctionCall: (
         sdk.ResponseFunctionToolCall,
-        {"missing async": TOLERATED, "missing caller": TOLERATED, "missing namespace": TOLERATED},
+        {"missing caller": TOLERATED},
     ),
     items.CustomToolCall: (
         sdk.ResponseCustomToolCall,
         {
-            "missing async": TOLERATED,
             "missing caller": TOLERATED,
-            "missing namespace": TOLERATED,
             "extra status": "Open Responses wants a status on every item",
         },
     ),
@@ -102,6 +121,60 @@ PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
             "extra status": "one struct reads easy, typed and fed-back messages",
         },
     ),
+    tool_items.ShellCall: (
+        sdk.ResponseFunctionShellToolCall,
+        {**CALLED, **ACTOR, "missing caller": TOLERATED},
+    ),
+    tool_items.ShellAction: (response_function_shell_tool_call.Action, {}),
+    tool_items.ShellCallOutput: (
+        sdk.ResponseFunctionShellToolCallOutput,
+        {**CALLED, **ACTOR, "missing caller": TOLERATED},
+    ),
+    tool_items.LocalShellCall: (response_output_item.LocalShellCall, CALLED),
+    tool_items.LocalShellAction: (response_output_item.LocalShellCallAction, {}),
+    tool_items.LocalShellCallOutput: (
+        response_input_item.LocalShellCallOutput,
+        {"optional id": "some clients send call_id instead", "extra call_id": "what they send"},
+    ),
+    tool_items.ApplyPatchCall: (
+        sdk.ResponseApplyPatchToolCall,
+        {**CALLED, **ACTOR, "missing caller": TOLERATED},
+    ),
+    tool_items.ApplyPatchCallOutput: (
+        sdk.ResponseApplyPatchToolCallOutput,
+        {**FED_BACK, **ACTOR, "missing caller": TOLERATED},
+    ),
+    tool_items.ComputerCall: (sdk.ResponseComputerToolCall, CALLED),
+    tool_items.SafetyCheck: (response_computer_tool_call.PendingSafetyCheck, {}),
+    tool_items.ComputerCallOutput: (
+        response_computer_tool_call_output_item.ResponseComputerToolCallOutputItem,
+        {**CALLED, **ACTOR},
+    ),
+    tool_items.Screenshot: (
+        sdk.ResponseComputerToolCallOutputScreenshot,
+        {"extra detail": "sent by agents for the newer computer tool"},
+    ),
+    tool_items.ToolSearchCall: (sdk.ResponseToolSearchCall, {**CALLED, **ACTOR}),
+    tool_items.ToolSearchOutput: (sdk.ResponseToolSearchOutputItem, {**CALLED, **ACTOR}),
+    tool_items.AdditionalTools: (response_output_item.AdditionalTools, FED_BACK),
+    tool_items.McpListTools: (response_output_item.McpListTools, FED_BACK),
+    tool_items.McpCall: (response_output_item.McpCall, FED_BACK),
+    tool_items.McpApprovalRequest: (response_output_item.McpApprovalRequest, FED_BACK),
+    tool_items.McpApprovalResponse: (response_input_item.McpApprovalResponse, {}),
+    tool_items.WebSearchCall: (
+        sdk.ResponseFunctionWebSearch,
+        {
+            **CALLED,
+            "optional action": "not known before the search begins",
+            "extra results": "asked for by include",
+        },
+    ),
+    tool_items.FileSearchCall: (sdk.ResponseFileSearchToolCall, CALLED),
+    tool_items.CodeInterpreterCall: (sdk.ResponseCodeInterpreterToolCall, CALLED),
+    tool_items.ImageGenerationCall: (
+        response_output_item.ImageGenerationCall,
+        {**CALLED, "missing svg_usage": TOLERATED},
+    ),
     content.OutputText: (sdk.ResponseOutputText, {}),
     content.Refusal: (sdk.ResponseOutputRefusal, {}),
     content.InputText: (sdk.ResponseInputText, {"missing prompt_cache_breakpoint": CACHE_HINT}),
@@ -109,27 +182,23 @@ PAIRS: dict[type[msgspec.Struct], tuple[Any, dict[str, str]]] = {
     content.InputFile: (sdk.ResponseInputFile, {"missing prompt_cache_breakpoint": CACHE_HINT}),
     content.Logprob: (response_output_text.Logprob, {}),
     content.TopLogprob: (response_output_text.LogprobTopLogprob, {}),
-    tools.FunctionTool: (
-        sdk.FunctionTool,
-        {
-            "missing allowed_callers": CHECKED_RAW,
-            "missing async": CHECKED_RAW,
-            "missing defer_loading": CHECKED_RAW,
-            "missing output_schema": "describes results to hosted programs only",
-        },
-    ),
-    tools.CustomTool: (
-        sdk.CustomTool,
-        {
-            "missing allowed_callers": CHECKED_RAW,
-            "missing async": CHECKED_RAW,
-            "missing defer_loading": CHECKED_RAW,
-        },
-    ),
+    tools.FunctionTool: (sdk.FunctionTool, NO_PROGRAMS),
+    tools.CustomTool: (sdk.CustomTool, NO_PROGRAMS),
+    tools.ShellTool: (sdk.FunctionShellTool, NO_PROGRAMS),
+    tools.LocalShellTool: (sdk.tool.LocalShell, {}),
+    tools.ApplyPatchTool: (sdk.ApplyPatchTool, NO_PROGRAMS),
+    tools.ComputerTool: (sdk.ComputerTool, {}),
+    tools.ComputerPreviewTool: (sdk.ComputerUsePreviewTool, {}),
+    tools.NamespaceTool: (sdk.NamespaceTool, {}),
+    tools.ToolSearchTool: (sdk.ToolSearchTool, {}),
+    tools.McpTool: (sdk.tool.Mcp, NO_PROGRAMS),
     tools.AllowedTools: (sdk.ToolChoiceAllowed, {}),
     tools.NamedChoice: (
         sdk.ToolChoiceFunction,
-        {"values type: - +custom": "one struct for the function and the custom choice"},
+        {
+            "values type: - +custom": "one struct for the function and the custom choice",
+            "extra namespace": "says which of two tools of one name is meant",
+        },
     ),
     tools.JsonSchemaFormat: (sdk.ResponseFormatTextJSONSchemaConfig, {}),
     request.CreateResponse: (
@@ -167,12 +236,32 @@ EVENTS: dict[str, dict[str, str]] = {
     "response.reasoning_text.delta": OBFUSCATION,
     "response.custom_tool_call_input.delta": OBFUSCATION,
     "response.function_call_arguments.delta": OBFUSCATION,
+    "response.reasoning_summary_text.delta": OBFUSCATION,
+    "response.reasoning_summary_part.done": {"missing status": "only parts that are whole end"},
+    "response.mcp_call_arguments.delta": OBFUSCATION,
+    "response.code_interpreter_call_code.delta": OBFUSCATION,
     "response.function_call_arguments.done": {"extra name": "sent in early 2026; harmless"},
 }
 SDK_EVENTS = {
     get_args(model.model_fields["type"].annotation)[0]: model
     for model in get_args(get_args(sdk.ResponseStreamEvent)[0])
 }
+
+
+AUDIO = "no part of a response is audio"
+EVENT_MODULES = (events, tool_events)
+"""Where the classes of events are."""
+UNSPOKEN = {
+    "error": "a failure that has no response is an HTTP error, or a message on a WebSocket",
+    "response.audio.delta": AUDIO,
+    "response.audio.done": AUDIO,
+    "response.audio.transcript.delta": AUDIO,
+    "response.audio.transcript.done": AUDIO,
+    "response.image_generation_call.partial_image": HOSTED,
+    "response.shell_call_output_content.delta": HOSTED,
+    "response.shell_call_output_content.done": HOSTED,
+}
+"""Events of the SDK that no response made here has."""
 
 
 def _our_events(base: type[events.Event] = events.Event) -> list[type[events.Event]]:
@@ -192,6 +281,12 @@ def test_struct_differs_from_the_sdk_only_where_intended(struct: type[msgspec.St
 def test_event_differs_from_the_sdk_only_where_intended(event: type[events.Event]) -> None:
     name = events.name_of(event)
     assert differences(event, SDK_EVENTS[name]) == EVENTS.get(name, {}).keys()
+
+
+@pytest.mark.requirement("wire:types:match-sdk")
+def test_every_event_of_the_sdk_has_a_class_or_a_reason() -> None:
+    ours = {events.name_of(event) for event in _our_events()}
+    assert SDK_EVENTS.keys() - ours == UNSPOKEN.keys()
 
 
 def test_the_intended_event_differences_name_events_that_exist() -> None:
@@ -222,4 +317,4 @@ def test_every_tool_type_of_the_sdk_is_known() -> None:
     named = set()
     for model in get_args(get_args(sdk.Tool)[0]):
         named |= set(get_args(model.model_fields["type"].annotation))
-    assert named == tools.KNOWN
+    assert named == tool_codec.KNOWN

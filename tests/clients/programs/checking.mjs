@@ -109,6 +109,22 @@ export async function receiver() {
   };
 }
 
+/** weather_mcp.py over HTTP: `url`, `close()`. */
+export async function weatherServer() {
+  const probe = createServer();
+  await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  const child = spawn(PYTHON, [programBeside("weather_mcp.py"), String(port)], { stdio: "ignore" });
+  const url = `http://127.0.0.1:${port}/mcp`;
+  const until = Date.now() + 20_000;
+  while (!(await fetch(url).catch(() => null))) {
+    if (Date.now() > until) throw new Error("the MCP server did not start");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { url, close: () => child.kill() };
+}
+
 function say(line) {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }

@@ -18,6 +18,7 @@ URL = os.environ["ANTIPHON_URL"]
 ROOT = os.environ["ANTIPHON_ROOT"]
 KEY = os.environ["ANTIPHON_KEY"]
 MODEL = os.environ["ANTIPHON_MODEL"]
+MCP = os.environ["ANTIPHON_MCP"]
 EXAMPLE = os.environ.get("ANTIPHON_EXAMPLE", "")
 EXAMPLE_SECONDS_MAX = 90
 

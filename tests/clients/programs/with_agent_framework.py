@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from agent_framework import Agent, AgentSession, Message, tool
 from agent_framework.openai import OpenAIChatClient
-from checking import KEY, ROOT, check, run
+from checking import KEY, MCP, ROOT, check, run
 from pydantic import BaseModel, Field
 
 
@@ -113,6 +113,26 @@ async def the_chat_client_by_itself() -> None:
     client = OpenAIChatClient(model="scripted/vision")
     made = await client.get_response([Message("user", ["What is it?"])])
     assert made.text == "I see 0 image(s)."
+
+
+@check
+async def mcp_server_run_by_ours() -> None:
+    server = OpenAIChatClient.get_mcp_tool(name="it", url=MCP, approval_mode="never_require")
+    made = await agent("tool", tools=[server]).run("Weather?")
+    assert "sunny in example" in made.text
+
+
+@check
+async def its_own_shell() -> None:
+    ran: list[str] = []
+
+    def execute(command: str) -> str:
+        ran.append(command)
+        return "done"
+
+    shell = OpenAIChatClient.get_shell_tool(func=execute, approval_mode="never_require")
+    made = await agent("commands", tools=[shell]).run("echo one")
+    assert ran == ["echo one"] and "done" in made.text
 
 
 @check

@@ -12,6 +12,7 @@ import {
   OpenAIResponsesCompactionSession,
   Runner,
   applyPatchTool,
+  hostedMcpTool,
   shellTool,
   tool,
   user,
@@ -213,6 +214,23 @@ check("calls an MCP server of its own", async () => {
   } finally {
     await server.close();
   }
+});
+
+check("has the server call an MCP server", async () => {
+  const weather = hostedMcpTool({ serverLabel: "weather", requireApproval: "never" });
+  const result = await ask(agent("tool", { tools: [weather] }), "Weather?", { stream: true });
+  for await (const _ of result);
+  assert.match(result.finalOutput, /sunny in example/);
+});
+
+check("approves the server's MCP calls", async () => {
+  const weather = hostedMcpTool({
+    serverLabel: "weather",
+    requireApproval: "always",
+    onApproval: async () => ({ approve: true }),
+  });
+  const result = await ask(agent("tool", { tools: [weather] }), "Weather?");
+  assert.match(result.finalOutput, /sunny in example/);
 });
 
 check("runs its shell", async () => {

@@ -190,6 +190,7 @@ def asking(model: str) -> Callable[[Codex], Ran]:
     server = (
         *("-c", f"mcp_servers.sky.command={json.dumps(sys.executable)}"),
         *("-c", f"mcp_servers.sky.args={json.dumps([program])}"),
+        *("-c", "mcp_servers.sky.required=true"),  # else the turn may begin before it is up
     )
     return lambda codex: codex.exec("ask", *server, model=model)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checking import ROOT, check, run
+from checking import MCP, ROOT, check, run
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
@@ -117,6 +117,18 @@ def an_agent() -> None:
     agent = create_agent(model("each-tool"), tools=[get_weather])
     asked: Any = {"messages": [HumanMessage("Weather?")]}
     assert text_of(agent.invoke(asked)["messages"][-1]) == "The tools said: sunny in example"
+
+
+@check
+def mcp_server_run_by_ours() -> None:
+    tool = {"type": "mcp", "server_label": "it", "server_url": MCP, "require_approval": "never"}
+    bound = model("tool", output_version="responses/v1").bind_tools([tool])
+    said = bound.invoke("Weather?")
+    assert "sunny in example" in text_of(said)
+    kinds = [block["type"] for block in said.content if isinstance(block, dict)]
+    assert kinds == ["mcp_list_tools", "mcp_call", "text"]
+    again = bound.invoke([HumanMessage("Weather?"), said, HumanMessage("And now?")])
+    assert "sunny in example" in text_of(again)
 
 
 @check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checking import URL, check, run
+from checking import MCP, URL, check, run
 from llama_index.core.agent.workflow import AgentStream, FunctionAgent
 from llama_index.core.base.llms.types import ImageBlock
 from llama_index.core.llms import ChatMessage, TextBlock
@@ -109,6 +109,13 @@ def tracks_previous_responses() -> None:
     llm = model("recall", track_previous_responses=True, store=True)
     llm.chat([ChatMessage("My name is Ada.")])
     assert "Ada" in (llm.chat([ChatMessage("Who am I?")]).message.content or "")
+
+
+@check
+def mcp_server_run_by_ours() -> None:
+    tool = {"type": "mcp", "server_label": "it", "server_url": MCP, "require_approval": "never"}
+    said = model("tool", built_in_tools=[tool]).chat([ChatMessage("Weather?")])
+    assert "sunny in example" in (said.message.content or "")
 
 
 @check

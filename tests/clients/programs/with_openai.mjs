@@ -275,6 +275,48 @@ check("drives a computer", async () => {
   assert.equal(seen.output_text, "I see 1 image(s).");
 });
 
+const mcp = { type: "mcp", server_label: "weather" };
+
+check("has the server call an MCP server", async () => {
+  const stream = client.responses.stream({
+    model: "scripted/tool",
+    tools: [{ ...mcp, require_approval: "never" }],
+    input: "Weather?",
+  });
+  const final = await stream.finalResponse();
+  const [listed, call, message] = final.output;
+  assert.deepEqual(
+    [listed.type, call.type, message.type],
+    ["mcp_list_tools", "mcp_call", "message"],
+  );
+  assert.equal(listed.tools[0].name, "get_weather");
+  assert.match(call.output, /sunny in example/);
+  assert.match(final.output_text, /sunny in example/);
+});
+
+check("approves an MCP call", async () => {
+  const asked = { model: "scripted/tool", tools: [{ ...mcp, require_approval: "always" }] };
+  const first = await client.responses.create({ ...asked, input: "Weather?" });
+  const request = first.output.at(-1);
+  assert.equal(request.type, "mcp_approval_request");
+  const answer = { type: "mcp_approval_response", approval_request_id: request.id };
+  const second = await client.responses.create({
+    ...asked,
+    previous_response_id: first.id,
+    input: [{ ...answer, approve: true }],
+  });
+  const call = second.output.find((item) => item.type === "mcp_call");
+  assert.equal(call.arguments, request.arguments);
+  assert.equal(call.approval_request_id, request.id);
+  assert.match(second.output_text, /sunny in example/);
+  const refused = await client.responses.create({
+    ...asked,
+    previous_response_id: first.id,
+    input: [{ ...answer, approve: false, reason: "Not now." }],
+  });
+  assert.ok(!refused.output.some((item) => item.type === "mcp_call"));
+});
+
 check("retrieves, lists input items, deletes", async () => {
   const first = await client.responses.create({ model: "scripted/recall", input: "My name is Ada." });
   const second = await client.responses.create({

@@ -28,6 +28,12 @@ LIMITS = ResponsesWebSocketLimits(
 )
 
 
+PNG = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
+    "WjR9awAAAABJRU5ErkJggg=="
+)
+
+
 class Weather(BaseModel):
     """The weather of a city."""
 
@@ -245,6 +251,36 @@ def until_the_end(connection: Any) -> Any:
 
 
 @check
+async def talks_over_a_websocket_async() -> None:
+    asked: Any = {"model": "scripted/tool", "tools": [WEATHER]}
+    async with AsyncOpenAI(**strictly) as asynchronous, asynchronous.responses.connect() as socket:
+        await socket.response.create(input="Weather?", **asked)
+        async for event in socket:
+            assert event.type != "error", event.to_json()
+            if event.type == "response.completed":
+                break
+        call: Any = event.response.output[0]
+        result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        parent = event.response.id
+        await socket.response.create(input=[result], previous_response_id=parent, **asked)
+        async for event in socket:
+            if event.type == "response.completed":
+                break
+    assert event.response.output_text == "The tool said: sunny"
+
+
+@check
+async def parses_and_resumes_async() -> None:
+    asked: Any = {"model": "scripted/json", "input": "Who?", "text_format": Person}
+    async with AsyncOpenAI(**strictly) as asynchronous:
+        made = await asynchronous.responses.parse(**asked)
+        assert made.output_parsed == Person(name="example", age=1)
+        replay: Any = await asynchronous.responses.retrieve(made.id, stream=True, starting_after=2)
+        events = [event async for event in replay]
+    assert events[0].sequence_number == 3 and events[-1].type == "response.completed"
+
+
+@check
 def lanes_of_a_websocket() -> None:
     with (
         client.responses.connect() as connection,
@@ -255,6 +291,109 @@ def lanes_of_a_websocket() -> None:
             lane.send({"type": "response.create", "model": "scripted/echo", "input": text})
         said = [lane.get_final_response(timeout=20).output_text for lane in lanes]
     assert said == ["First.", "Second."]
+
+
+def both_ways(**asked: Any) -> Any:
+    """The response, made plainly and streamed: the same items, told twice."""
+    made = client.responses.create(**asked)
+    with client.responses.stream(**asked) as stream:
+        assert numbered(list(stream))
+        final = stream.get_final_response()
+    kinds = [item.type for item in made.output]
+    assert [item.type for item in final.output] == kinds, kinds
+    return final
+
+
+NATIVE: dict[str, Any] = {
+    "shell": (
+        {"type": "shell", "environment": {"type": "local"}},
+        {
+            "type": "shell_call_output",
+            "output": [
+                {"stdout": "two", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}
+            ],
+        },
+    ),
+    "local_shell": (
+        {"type": "local_shell"},
+        {"type": "local_shell_call_output", "id": "lsh_1", "output": "two"},
+    ),
+    "apply_patch": (
+        {"type": "apply_patch"},
+        {"type": "apply_patch_call_output", "status": "completed", "output": "two"},
+    ),
+    "computer": (
+        {"type": "computer"},
+        {
+            "type": "computer_call_output",
+            "output": {"type": "computer_screenshot", "image_url": PNG},
+        },
+    ),
+    "custom_tool": (
+        {
+            "type": "custom",
+            "name": "count",
+            "format": {"type": "grammar", "syntax": "regex", "definition": "[A-Z][a-z]+\\."},
+        },
+        {"type": "custom_tool_call_output", "output": "two"},
+    ),
+    "function": (
+        {
+            "type": "namespace",
+            "name": "numbers",
+            "description": "Numbers.",
+            "tools": [{**WEATHER, "strict": True}],
+        },
+        {"type": "function_call_output", "output": "two"},
+    ),
+}
+"""Kind of call → a tool that leads to one, and what comes back for it."""
+
+
+@check
+def tools_the_client_runs() -> None:
+    for kind, (tool, output) in NATIVE.items():
+        asked: Any = {"model": "scripted/tool", "tools": [tool]}
+        first = both_ways(input="Go.", **asked)
+        call = first.output[-1]
+        assert call.type == f"{kind}_call", kind
+        items = [{**output, "call_id": call.call_id}]
+        second = both_ways(input=items, previous_response_id=first.id, **asked)
+        assert second.output_text.startswith("The tool said:"), kind
+        listed = list(client.responses.input_items.list(second.id, order="asc"))
+        assert listed[-1].type == output["type"], kind
+
+
+@check
+def tools_found_by_a_search() -> None:
+    tools: Any = [{**WEATHER, "defer_loading": True}, {"type": "tool_search"}]
+    made = both_ways(model="scripted/tool", input="Weather?", tools=tools)
+    assert [item.type for item in made.output][:2] == ["tool_search_call", "tool_search_output"]
+
+
+@check
+def mcp_server_of_the_operator() -> None:
+    tool: Any = {"type": "mcp", "server_label": "weather", "require_approval": "never"}
+    made = both_ways(model="scripted/tool", input="Weather?", tools=[tool])
+    listed, call, message = made.output
+    assert (listed.type, call.type, message.type) == ("mcp_list_tools", "mcp_call", "message")
+    assert "sunny in example" in call.output and "sunny in example" in made.output_text
+
+
+@check
+def mcp_call_that_is_approved() -> None:
+    tool: Any = {"type": "mcp", "server_label": "weather", "require_approval": "always"}
+    asked: Any = {"model": "scripted/tool", "tools": [tool]}
+    first = both_ways(input="Weather?", **asked)
+    request = first.output[-1]
+    assert request.type == "mcp_approval_request"
+    answer: Any = {
+        "type": "mcp_approval_response",
+        "approval_request_id": request.id,
+        "approve": True,
+    }
+    second = client.responses.create(input=[answer], previous_response_id=first.id, **asked)
+    assert second.output[0].type == "mcp_call" and "sunny in example" in second.output_text
 
 
 @check

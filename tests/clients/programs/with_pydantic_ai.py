@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from checking import check, run
+from checking import MCP, check, run
 from pydantic import BaseModel
 from pydantic_ai import Agent, DeferredToolRequests, NativeOutput
+from pydantic_ai.capabilities import NativeTool
 from pydantic_ai.messages import ModelMessagesTypeAdapter, ThinkingPart
 from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModelSettings
+from pydantic_ai.native_tools import MCPServerTool
 
 
 class Person(BaseModel):
@@ -118,6 +120,16 @@ async def over_a_websocket() -> None:
     # It warns when it falls back to HTTP.
     with warnings.catch_warnings(action="error", category=UserWarning):
         assert (await who.run("Weather?")).output == "The tool said: sunny in example"
+
+
+@check
+async def mcp_server_run_by_ours() -> None:
+    server = MCPServerTool(id="it", url=MCP)
+    who = agent("tool", capabilities=[NativeTool(server)])
+    made = await who.run("Weather?")
+    assert "sunny in example" in made.output
+    again = await who.run("And now?", message_history=made.all_messages())
+    assert "sunny in example" in again.output
 
 
 @check
