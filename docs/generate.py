@@ -109,6 +109,7 @@ def pages() -> dict[str, str]:
         "metrics.md": _metrics(),
         "openapi.json": document_json().decode(),
         "compatibility.md": _compatibility(),
+        "capabilities.md": _capabilities(),
         "code-map.md": _code_map(),
     }
 
@@ -138,6 +139,15 @@ def _compatibility() -> str:
     if root not in sys.path:
         sys.path.insert(0, root)
     text: str = import_module("tests.clients.page").text()
+    return text
+
+
+def _capabilities() -> str:
+    """From what the code does with a sample of everything, and what tests prove."""
+    root = str(Path(__file__).parent.parent)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    text: str = import_module("docs.capabilities").text()
     return text
 
 

@@ -74,6 +74,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     (``Capabilities.native``).
     Numbers are None when the caller did not set them: then nothing is sent.
     ``stop``: texts that end the answer, which does not hold them.
+    ``max_tool_calls``, ``include``: of the request, for a backend that runs hosted tools itself.
     ``thoughts``: which reasoning among the items is shown to the model: what stands behind the last
     message of a user, or all of it.
     ``live``: deltas are wanted as they come; otherwise the whole answer may come as one batch.
@@ -102,6 +103,8 @@ class Turn(Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
+    max_tool_calls: int | None = None
+    include: Sequence[str] = ()
     thoughts: Literal["current_turn", "all_turns"] = "current_turn"
     live: bool = True
     known: Known | None = None

@@ -103,7 +103,7 @@ class Responses(Upstream[Dialect]):
             unsent=profile.unsent,
             summaries=profile.summaries,
             carries=self.mark if profile.encrypted else "",
-            native=profile.native - {"custom"},
+            native=profile.native,
         )
 
     def encoded(self, turn: Turn, profile: Dialect) -> bytes:

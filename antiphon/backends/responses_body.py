@@ -40,6 +40,13 @@ Object = dict[str, Any]
 
 ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
+_OF_HOSTED = {
+    "file_search_call.results": "file_search",
+    "web_search_call.results": "web_search",
+    "web_search_call.action.sources": "web_search",
+    "code_interpreter_call.outputs": "code_interpreter",
+}
+"""What a caller may ask to see of calls the upstream makes itself."""
 NOTHING = b'{"type":"message","role":"user","content":""}'
 """Sent for a context that holds nothing that can be said: servers want an item."""
 
@@ -114,6 +121,9 @@ def _include(turn: Turn, dialect: Dialect) -> list[str]:
     include = [ENCRYPTED] if dialect.encrypted else []
     if turn.logprobs:
         include.append(LOGPROBS)
+    if turn.native and turn.include:
+        types = {tool.type for tool in turn.native if isinstance(tool, HostedTool)}
+        include += [what for what in turn.include if _OF_HOSTED.get(what, "-") in types]
     return include
 
 
@@ -125,6 +135,8 @@ def _add_tools(body: Object, turn: Turn, dialect: Dialect) -> None:
         *(function_definition(tool, dialect) for tool in turn.tools),
         *(native_definition(tool) for tool in turn.native),
     ]
+    if turn.max_tool_calls is not None and any(isinstance(t, HostedTool) for t in turn.native):
+        body["max_tool_calls"] = turn.max_tool_calls
     if turn.tool_choice != "auto":
         body["tool_choice"] = _choice(turn, dialect)
     if not turn.parallel_tool_calls and dialect.parallel:

@@ -403,6 +403,8 @@ def _turn(asked: CreateResponse, wishes: Wishes, found: Gathered) -> Turn:
         verbosity=verbosity(asked),
         effort=asked.reasoning.effort if asked.reasoning else None,
         summary=summary_asked(asked),
+        max_tool_calls=asked.max_tool_calls,
+        include=asked.include or (),
         max_output_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,

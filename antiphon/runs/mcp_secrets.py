@@ -2,7 +2,8 @@
 
 Headers and tokens are secrets. The path and the query of an address may be, so only its origin is
 shown. A background request is kept until its response is made, in any process: there all three
-are sealed, and nothing of them is in clear.
+are sealed, and nothing of them is in clear. (Where there is no key, an address without user and
+query is kept as it is; a request with more is refused.)
 """
 
 from __future__ import annotations
@@ -75,12 +76,20 @@ def sealed(
     try:
         return bare, keeper.seal("mcp", msgspec.json.encode(found))
     except RemoteError:
+        if all(_is_open(one.fields) for one in found):
+            return list(tools), None
         raise ClientError(
-            "A background response with an 'mcp' tool of your own cannot be kept here: this "
-            "server has no key to seal its secrets with ([encryption] in its settings).",
+            "A background response whose 'mcp' tool has secrets cannot be kept here: this server "
+            "has no key to seal them with ([encryption] in its settings).",
             code="unsupported_value",
             param="background",
         ) from None
+
+
+def _is_open(fields: dict[str, Any]) -> bool:
+    """Whether nothing of this has to be sealed: an address alone, without user and query."""
+    parts = urlsplit(fields.get("server_url", ""))
+    return fields.keys() == {"server_url"} and not parts.query and "@" not in parts.netloc
 
 
 def opened(

@@ -171,6 +171,12 @@ def _take(made: Offer, tool: Tool, path: str, able: Capabilities) -> None:
         made.servers.append((path, tool))
     elif known is None:
         raise cannot_run(kind, path)
+    elif known.name == "computer" and not able.images:
+        raise ClientError(
+            f"Unsupported value: the model does not accept images, so it cannot use a '{kind}'.",
+            code="unsupported_value",
+            param=f"{path}.type",
+        )
     else:
         enforced = able.strict_tools == "enforced"
         made.add(shown(cast(NativeTool, tool), enforced=enforced), path, kind)

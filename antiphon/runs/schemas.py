@@ -67,11 +67,11 @@ class SchemaCheck:
 
     def problem(self, text: str) -> str | None:
         """What is wrong with ``text``, in words a model can act on, or None."""
-        from jsonschema.exceptions import best_match
+        from jsonschema.exceptions import relevance
 
         _steps_left.set([_STEPS_MAX])
         try:
-            worst = best_match(self._validator.iter_errors(loaded(text)))
+            worst = max(self._validator.iter_errors(loaded(text)), key=relevance, default=None)
         except ValueError as error:
             return f"it is not valid JSON ({error})"
         except ArithmeticError:  # a remainder of 1e999, which is infinite
@@ -80,8 +80,44 @@ class SchemaCheck:
             return "it is too complex for its schema to be checked"
         if worst is None:
             return None
+        worst, message = _meant(worst)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in worst.absolute_path)
-        return f"at ${where}: {worst.message}"[:_PROBLEM_LENGTH_MAX]
+        return f"at ${where}: {message}"[:_PROBLEM_LENGTH_MAX]
+
+
+def _meant(error: Any) -> tuple[Any, str]:
+    """The error inside the one alternative that was meant, where its type or a constant tells it
+    from the others (``{"type": "click", …}``), and its message."""
+    from jsonschema.exceptions import best_match, relevance
+
+    while error.validator in ("anyOf", "oneOf") and error.context:
+        branches: dict[Any, list[Any]] = {}
+        for inner in error.context:
+            branches.setdefault(inner.schema_path[0], []).append(inner)
+        meant = [inside for inside in branches.values() if not any(map(_tells_apart, inside))]
+        if len(meant) == 1:
+            error = max(meant[0], key=relevance)
+            continue
+        told = [one for inside in branches.values() for one in inside if _is_constant(one)]
+        if not meant and len({tuple(one.absolute_path) for one in told}) == 1:
+            values = [value for one in told for value in _constants(one)]
+            return told[0], f"{told[0].instance!r} is not one of {values}"
+        error = best_match([error])
+        break
+    return error, error.message
+
+
+def _tells_apart(error: Any) -> bool:
+    return _is_constant(error) or (error.validator == "type" and not error.relative_path)
+
+
+def _is_constant(error: Any) -> bool:
+    return error.validator in ("enum", "const") and len(error.relative_path) == 1
+
+
+def _constants(error: Any) -> list[Any]:
+    value = error.validator_value
+    return list(value) if error.validator == "enum" else [value]
 
 
 @lru_cache(_CACHE)

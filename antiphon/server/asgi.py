@@ -23,6 +23,7 @@ from antiphon.server.errors import no_websocket, stopping, unknown_url, wrong_me
 from antiphon.server.exchange import Deps, Exchange
 from antiphon.server.presence import CallerLeft
 from antiphon.server.routes import (
+    capabilities,
     completions,
     conversations,
     health,
@@ -80,6 +81,7 @@ def routes() -> list[Route]:
         _at("/v1/webhook_event_types", GET=webhooks.event_types),
         _at("/v1/models", GET=models.every),
         _at("/v1/models/{model:path}", GET=models.one),
+        _at("/v1/antiphon/capabilities", GET=capabilities.every),
         _at("/", public=True, GET=health.front_page),
         _at("/healthz", public=True, GET=health.alive),
         _at("/readyz", public=True, GET=health.ready),

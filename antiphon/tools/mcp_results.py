@@ -56,11 +56,21 @@ def _json(value: Any) -> str:
 
 
 def _said(texts: list[str], value: Any) -> bool:
-    """Whether one of the texts is the JSON of the value."""
-    for text in texts:
-        try:
-            if msgspec.json.decode(text.encode("utf-8", "replace")) == value:
-                return True
-        except msgspec.DecodeError:
-            continue
-    return False
+    """Whether the texts say the value already: one of them is its JSON, or they are what the
+    official SDK makes of a tool's return value, which it wraps as ``{"result": …}``."""
+    values = [value]
+    if isinstance(value, dict) and value.keys() == {"result"}:
+        values.append(value["result"])
+    if any(_is(text, one) for text in texts for one in values):
+        return True
+    last = values[-1]
+    return isinstance(last, list) and len(last) == len(texts) and all(map(_is, texts, last))
+
+
+def _is(text: str, value: Any) -> bool:
+    if text == value:
+        return True
+    try:
+        return bool(msgspec.json.decode(text.encode("utf-8", "replace")) == value)
+    except msgspec.DecodeError:
+        return False

@@ -122,3 +122,28 @@ class ErrorEnvelope(Wire):
     """The body of every HTTP error."""
 
     error: ErrorBody
+
+
+class ModelAbilities(Wire):
+    """Models that can do the same, and how far each tool, item, parameter and value of
+    ``include`` is supported: ``native``, ``emulated``, ``downgraded`` or ``unsupported``."""
+
+    models: list[str]
+    context_tokens: int | None
+    tools: dict[str, str]
+    items: dict[str, str]
+    parameters: dict[str, str]
+    include: dict[str, str]
+
+
+class CapabilityManifest(Wire):
+    """``GET /v1/antiphon/capabilities``. ``downgrades``: every name ``x-antiphon-downgrades`` may
+    hold, and why."""
+
+    version: str
+    profile: str
+    transports: dict[str, bool]
+    unsupported_tools: str
+    downgrades: dict[str, str]
+    models: list[ModelAbilities]
+    object: Literal["antiphon.capabilities"] = "antiphon.capabilities"

@@ -1,7 +1,8 @@
 """A real Chromium without a window, and what a model can do with it: ``Computer.do(action)``.
 
 Chromium is told everything over its DevTools protocol, JSON over a WebSocket on this machine.
-Needs the package websockets. ``CHROMIUM`` may say which program it is.
+Needs the package websockets. ``CHROMIUM`` may say which program it is, ``CHROMIUM_FLAGS`` what
+else it is started with (``--no-sandbox`` where a container forbids sandboxes).
 """
 
 import itertools
@@ -167,7 +168,8 @@ class Chromium:
 @contextmanager
 def started(path, folder):
     """A Chromium, whose files are in ``folder``: many processes, which end with the block."""
-    flags = [*FLAGS, f"--user-data-dir={folder}"]
+    more = os.environ.get("CHROMIUM_FLAGS", "").split()
+    flags = [*FLAGS, f"--user-data-dir={folder}", *more]
     if sys.platform == "linux" and os.geteuid() == 0:
         flags.append("--no-sandbox")  # which cannot be set up by root
     process = subprocess.Popen(

@@ -4,6 +4,7 @@ import base64
 import struct
 import urllib.request
 import zlib
+from functools import lru_cache
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {2: 3, 6: 4}  # PNG's colour types without a palette: bytes per pixel
@@ -80,23 +81,20 @@ def _last(row, run, step):
 def _rows(data, size, step):
     """The rows of an image, each of which was written as its difference from its neighbours."""
     above = bytes(size)
-    known = {}  # most rows of a page are like others
     for start in range(0, len(data), size + 1):
-        written = data[start : start + size + 1]
-        place = (written, None if written[0] < 2 else above)
-        if place not in known:
-            known[place] = _row(written[0], written[1:], above, step)
-        above = known[place]
+        kind, written = data[start], data[start + 1 : start + 1 + size]
+        above = _row(kind, written, above if kind > 1 else b"", step)
         yield above
 
 
+@lru_cache(2_048)  # most rows of a page are like others, and like those of the page before
 def _row(kind, written, above, step):
     if kind == 0 or (kind == 2 and not any(written)):
         return written if kind == 0 else above
     if kind == 2:
         return bytes((a + b) & 255 for a, b in zip(written, above, strict=True))
     row = bytearray(step) + written  # with a pixel of nothing in front
-    before = bytes(step) + above
+    before = bytes(step) + (above or bytes(len(written)))
     for at in range(step, len(row)):
         left, up, corner = row[at - step], before[at], before[at - step]
         if kind == 1:

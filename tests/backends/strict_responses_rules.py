@@ -14,9 +14,20 @@ ENCRYPTED = "gAAAAsecret=="
 TOP = {
     *("model", "input", "instructions", "store", "stream", "stream_options", "tools"),
     *("tool_choice", "parallel_tool_calls", "text", "reasoning", "include", "temperature"),
-    *("top_p", "top_logprobs", "max_output_tokens", "prompt_cache_key", "safety_identifier"),
+    *(
+        "top_p",
+        "top_logprobs",
+        "max_tool_calls",
+        "max_output_tokens",
+        "prompt_cache_key",
+        "safety_identifier",
+    ),
 }
-INCLUDE = {"reasoning.encrypted_content", "message.output_text.logprobs"}
+INCLUDE = {
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+    "web_search_call.action.sources",
+}
 REASONING = {"effort", "summary", "context"}
 ITEMS: dict[str, tuple[set[str], set[str]]] = {  # allowed besides type, of which required
     "message": ({"role", "content", "phase"}, {"role", "content"}),

@@ -110,7 +110,7 @@ async def test_an_answer_is_the_same_as_from_the_upstream_itself(
         "store": False,
     }
     body |= ASKED[asked]
-    told = []
+    told: list[Any] = []
     for client in both:
         answer = await client.request("POST", "/v1/responses", body=body)
         told.append(said(answer.json()) if answer.status == 200 else refused(answer))

@@ -123,7 +123,8 @@ async def test_what_an_upstream_does_itself_is_told_kept_and_replayed(
     tools: list[dict[str, Any]] = [{"type": "web_search"}, {"type": "shell"}]
     tools += [{"type": "code_interpreter", "container": {"type": "auto"}}]
     async with served(upstream) as (_, client):
-        body = {"model": model, "input": "Hello there", "tools": tools}
+        body = {"model": model, "input": "Hello there", "tools": tools, "max_tool_calls": 3}
+        body["include"] = ["web_search_call.action.sources", "file_search_call.results"]
         events = await streamed(client, body)
         whole = events[-1]["response"]
         assert whole["status"] == "completed"
@@ -135,6 +136,9 @@ async def test_what_an_upstream_does_itself_is_told_kept_and_replayed(
         assert not any("_up" in str(event) for event in events)
         sent = [tool["type"] for tool in upstream.bodies[-1]["tools"]]
         assert sent == ["web_search", "shell", "code_interpreter"]
+        assert upstream.bodies[-1]["max_tool_calls"] == 3
+        sources = "web_search_call.action.sources"
+        assert upstream.bodies[-1]["include"] == ["reasoning.encrypted_content", sources]
         if model == "searching":
             said = whole["output"][-1]["content"][0]
             assert said["annotations"][0]["url"] == "https://example.com/"

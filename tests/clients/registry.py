@@ -115,5 +115,17 @@ PYTHON_CLIENTS: tuple[Client, ...] = (
     ),
 )
 
-CLIENTS: tuple[Client, ...] = (*PYTHON_CLIENTS, *NODE_CLIENTS)
+COMPUTER_USE = Client(
+    name="computer-use",
+    title="Computer use with Chromium",
+    language="python",
+    pins="openai.txt",
+    program="with_computer_use.py",
+    set=_URL_AND_KEY,
+    needs=("chromium",),
+    notes="The version is Chromium's; the client is OpenAI Python. Example: "
+    "`examples/computer_use.py` ([how it works](../how-to/let-a-model-use-a-computer.md)).",
+)
+
+CLIENTS: tuple[Client, ...] = (*PYTHON_CLIENTS, *NODE_CLIENTS, COMPUTER_USE)
 """All, in the order they are run and listed."""

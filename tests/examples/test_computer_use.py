@@ -253,6 +253,20 @@ def test_a_computer_can_be_demanded(client: OpenAI, model: Any) -> None:
     assert required == "required"
 
 
+@pytest.mark.requirement("computer:blind")
+def test_a_model_that_sees_nothing_is_not_given_a_computer(model: Any, tmp_path: Path) -> None:
+    options = ("--upstream", model.url, "--profile", "deepseek")  # whose models take no images
+    with Server(tmp_path, *options) as blind, client_of(blind) as client:
+        for tool in (example.COMPUTER, example.PREVIEW):
+            with pytest.raises(openai.BadRequestError) as refused:
+                client.responses.create(model="rehearsed", input=example.TASK, tools=[tool])
+            assert (refused.value.code, refused.value.param) == (
+                "unsupported_value",
+                "tools[0].type",
+            )
+    assert model.asked == []
+
+
 @pytest.mark.requirement("computer:screenshot:shown")
 @pytest.mark.parametrize(
     ("shown", "reason"),

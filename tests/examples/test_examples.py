@@ -15,6 +15,7 @@ from tests.examples.pages import ROOT, examples
 from tests.examples.programs import SECONDS_MAX, printed_by
 
 SCRIPTS = {
+    "apply_patch": None,
     "background": "scripted/long-20",
     "chain": "scripted/recall",
     "compaction": None,
@@ -24,6 +25,7 @@ SCRIPTS = {
     "images_and_files": None,
     "input_tokens": "scripted/hello",
     "retrieve_and_replay": "scripted/slow-1ms",
+    "shell": None,
     "stream": "scripted/long-20",
     "structured": "scripted/json",
     "tools": "scripted/tool",
@@ -33,6 +35,9 @@ SCRIPTS = {
 """Example → the scripted model it is checked with, word for word. None: its own default."""
 
 PRINTED = {
+    "apply_patch": r"completed: create_file notes/penguins\.md\n"
+    r"completed: update_file notes/penguins\.md\ncompleted: delete_file notes/penguins\.md\n"
+    r"The patches are applied\.\n",
     "background": r"left after event 5\nno gap, no repetition: True\n"
     r"ended with response\.completed\nstored: completed\n",
     "chain": r"1: Your name is Ada\.\n2: Your name is Ada\.\n2b: Your name is Ada\.\n"
@@ -48,6 +53,8 @@ PRINTED = {
     "input_tokens": r"\d+ tokens \((exact|estimate)\)\n",
     "retrieve_and_replay": r"stored: completed 'one two .* ten'\nthe replay is the stream: True\n"
     r"after event 3 comes event 4\ndeleted: response_not_found\n",
+    "shell": r"(?s)\$ echo hello\nhello\n\$ rm -rf /\nNot allowed here; .*\n"
+    r"The tool said: Command 1: exit code 0\nhello\n.*Command 2: exit code 126\n.*",
     "stream": r"word1 word2 .* word20\n\[completed after 28 events\]\n",
     "structured": r"name: 'example', age: 1\n",
     "tools": r'get_weather\(\{"city":"example"\}\) -> \{.*"sunny".*\}\nThe tool said: .*sunny.*\n',

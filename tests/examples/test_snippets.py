@@ -32,6 +32,7 @@ NOT_PROGRAMS = {
     "docs/how-to/add-a-backend.md": "shows the parts of a file to write",
     "docs/how-to/let-the-server-run-functions.md": "its function serves for ever: tests/tools",
     "docs/how-to/receive-webhooks.md": "its receiver serves for ever: tests/webhooks runs them all",
+    "docs/how-to/use-mcp-servers.md": "its server serves for ever: tests/tools runs them all",
     "docs/how-to/train-the-demo-model.md": "shows a function to add to the training program",
 }
 """Pages whose Python is not meant to run by itself, and why."""

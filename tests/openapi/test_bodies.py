@@ -24,6 +24,7 @@ RULES: list[tuple[str, str, str]] = [
     ("unsupported_parameter", "personality|prompt|moderation|multi_agent", "not here"),
     ("unsupported_parameter", r"background_options|prompt_cache_options\.prewarm", "not here"),
     ("unsupported_parameter", "logit_bias|audio|modalities.*|prediction|web_search_options", ""),
+    ("unsupported_parameter", r".*tools\[\d+\]\.(connector_id|tunnel_id)", "not here"),
     ("unsupported_parameter", "functions|function_call|moderation|n", "not here"),
     ("unsupported_value", ".*", "a value the API has and this server or this model has not"),
     ("invalid_type", r"context_management\[\d+\]\.compact_threshold", "3.0 is no integer"),

@@ -33,6 +33,12 @@ REQUIREMENTS = {
     "client-tools:choice": Requirement(
         "api-surface", "A tool may be chosen by its type, and tools are echoed as declared."
     ),
+    "client-tools:native": Requirement(
+        "issue", "A backend that knows a tool gets it as it is, and its calls become the same."
+    ),
+    "client-tools:blind": Requirement(
+        "ours", "A computer is not offered to a model that cannot see it."
+    ),
     "client-tools:roads": Requirement(
         "issue", "Every kind of call is made and answered on every road, with a replay of it."
     ),

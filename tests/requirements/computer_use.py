@@ -20,6 +20,9 @@ REQUIREMENTS = {
     "computer:loop:native": Requirement(
         _ISSUE, "Behind an upstream that knows the tool itself the loop is the same."
     ),
+    "computer:blind": Requirement(
+        "ours", "A model that takes no images is not given a computer: 400 at the tool's type."
+    ),
     "computer:screenshot:shown": Requirement(
         _ISSUE, "The model is shown the screenshot of every call, right behind that call."
     ),

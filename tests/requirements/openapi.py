@@ -44,4 +44,9 @@ REQUIREMENTS = {
         behaviour="Whatever is sent to an operation, there is no 5xx, and the answer has a "
         "documented status, content type and shape.",
     ),
+    "openapi:answers": Requirement(
+        source="issue",
+        behaviour="Responses, events, lists and errors have the documented shapes, whatever a "
+        "model did.",
+    ),
 }

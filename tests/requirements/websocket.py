@@ -165,7 +165,7 @@ REQUIREMENTS = {
     ),
     "websocket:codex:tools": Requirement(
         "clients.md (Codex CLI)",
-        "A hosted tool that is not here is refused by name, unless its client is known to send it unasked.",
+        "A hosted tool that is not here is refused by name, unless its client sends it unasked.",
         divergence="The vendor runs web search.",
     ),
     "websocket:codex:cli": Requirement(

@@ -68,7 +68,9 @@ class Rig:
     async def replay(self, response_id: str, starting_after: int = -1) -> Sequence[Event]:
         return await stored.replay(self.store, PROJECT, response_id, starting_after=starting_after)
 
-    async def items(self, response_id: str, project: str = PROJECT) -> list[dict[str, Any]]:
+    async def items(
+        self, response_id: str, project: str = PROJECT, include: str = ""
+    ) -> list[dict[str, Any]]:
         page = await stored.input_items(
             self.runs,
             project,
@@ -76,7 +78,7 @@ class Rig:
             after=None,
             limit=100,
             order="asc",
-            include=frozenset(),
+            include=frozenset({include}),
         )
         data: list[dict[str, Any]] = msgspec.json.decode(page)["data"]
         return data

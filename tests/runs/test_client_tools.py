@@ -8,11 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError
+from antiphon.runs.offering import callable_names, chosen, chosen_native, offer, placed
 from antiphon.runs.truncation import shortened
+from antiphon.stream.forms import NATIVE
 from antiphon.types.codec import open_items
 from antiphon.types.items import CALLING
 from antiphon.types.response import Response
+from antiphon.types.tool_codec import open_choice, open_tools
 from tests.runs.rig import Rig, rig, text_of
 from tests.runs.test_prefix import assert_extends, talking
 
@@ -401,6 +405,16 @@ async def test_a_screenshot_by_address_is_shown(house: Rig) -> None:
     assert text_of(after) == "The tool said: [an image]"
 
 
+@pytest.mark.requirement("client-tools:screenshot")
+async def test_screenshots_are_listed_only_if_included(house: Rig) -> None:
+    made, call = await called(house, "computer")
+    after = await house.create("echo", input=[answered(call)], previous_response_id=made.id)
+    bare = (await house.items(after.id))[-1]
+    assert bare["output"] == {"type": "computer_screenshot"}
+    whole = (await house.items(after.id, include="computer_call_output.output.image_url"))[-1]
+    assert whole["output"]["image_url"] == PIXEL
+
+
 # Functions that answer later ----------------------------------------------------------------
 
 LATER = {"type": "function", "name": "render", "parameters": {"type": "object"}, "async": True}
@@ -458,3 +472,31 @@ async def test_prompts_extend_with_calls_of_every_kind(memory: int) -> None:
         await talk.say("echo", input="done")
         assert_extends(talk.prompts())
         assert sum(b'"tool_calls"' in message for message in talk.prompts()[-1]) == len(TOOLS)
+
+
+# Backends that know the tools ---------------------------------------------------------------
+
+
+@pytest.mark.requirement("client-tools:native")
+@every_kind
+async def test_a_backend_that_knows_a_tool_gets_it_as_it_is(kind: str) -> None:
+    able = Capabilities(native=frozenset({kind}))
+    function = {"type": "function", "name": "other", "parameters": {"type": "object"}}
+    tools = open_tools([function, TOOLS[kind]])
+    made = offer(placed(tools), able, {})
+    name = NATIVE[kind].name
+    assert [tool.name for tool in made.tools] == ["other"] and made.native == tools[1:]
+    assert name in made.forms  # its calls become the same items
+    choice = open_choice({"type": kind}, tools)
+    assert callable_names(made, "auto") == {"other", name}
+    assert callable_names(made, "none") == frozenset()
+    assert callable_names(made, choice) == {name} and chosen(made, choice) == []
+    assert chosen_native(made, choice) == tools[1:]
+
+
+@pytest.mark.requirement("client-tools:blind")
+@pytest.mark.parametrize("kind", ["computer", "computer_use_preview"])
+async def test_a_computer_is_not_offered_to_a_model_that_cannot_see(kind: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        offer(placed(open_tools([TOOLS["shell"], TOOLS[kind]])), Capabilities(images=False), {})
+    assert (caught.value.code, caught.value.param) == ("unsupported_value", "tools[1].type")

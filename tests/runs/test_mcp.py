@@ -17,6 +17,7 @@ from antiphon.tools.mcp import Mcp
 from antiphon.types.codec import encode
 from antiphon.types.response import Response
 from tests.runs.rig import Rig, rig, text_of
+from tests.runs.test_tools import until
 from tests.tools.mcp_servers import Desk, program, streamable
 
 pytestmark = pytest.mark.anyio
@@ -258,7 +259,11 @@ async def test_two_requests_with_one_approval_make_one_call() -> None:
             "approval_request_id": plain(first)[1]["id"],
             "approve": True,
         }
-        body = {"tools": [tool(desk)], "previous_response_id": first.id, "input": [answer]}
+        body: dict[str, Any] = {
+            "tools": [tool(desk)],
+            "previous_response_id": first.id,
+            "input": [answer],
+        }
         results = await asyncio.gather(
             *(house.create("echo", **body) for _ in range(4)), return_exceptions=True
         )
@@ -364,9 +369,7 @@ async def test_a_choice_names_a_server_or_one_of_its_tools() -> None:
         response = await house.create("tool", tools=tools, tool_choice=choice)
         assert [name for name, _ in desk.asked] == ["note"]
         assert json.loads(encode(response.tool_choice)) == choice
-        await house.create(
-            "tool", tools=tools, tool_choice={"type": "mcp", "server_label": "desk"}
-        )
+        await house.create("tool", tools=tools, tool_choice={"type": "mcp", "server_label": "desk"})
         assert [name for name, _ in desk.asked] == ["note", "echo"]
         assert other.asked == []
         with pytest.raises(ClientError) as refused:
@@ -497,13 +500,9 @@ async def test_a_response_that_is_left_stops_its_calls_and_sessions() -> None:
             names += [str(event.__struct_config__.tag) for event in group]
             if names[-1] == "response.mcp_call_arguments.done":
                 break
-        async with asyncio.timeout(5):
-            while not desk.asked:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(desk.asked) == 1)
         await groups.aclose()  # type: ignore[attr-defined]
-        async with asyncio.timeout(5):
-            while house.runs.live:
-                await asyncio.sleep(0.01)
+        await until(lambda: not house.runs.live)
         id = json.loads(encode(live.response))["id"]
         stored = await house.retrieve(id)
         assert stored["status"] == "cancelled"

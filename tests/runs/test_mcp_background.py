@@ -85,6 +85,8 @@ async def test_secrets_of_a_queued_request_are_sealed_and_still_used() -> None:
         with pytest.raises(ClientError) as refused:
             await made.queue("tool", tools=[secret])
         assert refused.value.param == "background"
+        plain = await made.ended(await made.queue("tool", tools=[free(desk)]))
+        assert types(plain) == ["mcp_list_tools", "mcp_call", "message"]
 
 
 @pytest.mark.requirement("mcp:takeover:call")
@@ -119,7 +121,7 @@ async def test_an_approved_call_is_not_made_twice_by_who_takes_over() -> None:
     async with behind(desk) as made:
         first = await made.house.create("tool", tools=[tool(desk)])
         desk.wait = asyncio.Event()
-        more = {
+        more: dict[str, Any] = {
             "tools": [tool(desk)],
             "previous_response_id": first.id,
             "input": [

@@ -4,7 +4,9 @@ MCP servers are real: the official SDK's, on loopback and as programs."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from openai import AsyncOpenAI
 from antiphon.app import App, running
 from antiphon.config import Config, ScriptedSettings, StoreSettings
 from antiphon.config_mcp import McpSettings, RemoteMcpSettings
+from antiphon.config_state import EncryptionSettings
 from antiphon.process import _uvicorn_config
 from tests.server.socket_client import Front
 from tests.server.test_background import all_of, client_of, ended, started, streamed
@@ -26,6 +29,7 @@ from tests.tools.mcp_servers import Desk, program, streamable
 pytestmark = pytest.mark.anyio
 
 HELLO: Any = [{"role": "user", "content": "Hi."}]
+KEY = base64.b64encode(b"0123456789abcdef" * 2).decode()
 MADE = ["mcp_list_tools", "mcp_call", "message"]
 
 
@@ -53,6 +57,7 @@ def config(store: StoreSettings, *servers: McpSettings) -> Config:
         store=store,
         mcp=servers,
         remote_mcp=RemoteMcpSettings(allowed=["127.0.0.1"]),
+        encryption=EncryptionSettings(key=KEY),
     )
 
 
@@ -239,8 +244,9 @@ async def test_a_configured_program_ends_with_the_server() -> None:
             response: Any = await client.responses.create(
                 model="scripted/tool",
                 input="Hi.",
-                tools=[{"type": "mcp", "server_label": "mine"}],  # type: ignore[list-item]
+                tools=[{"type": "mcp", "server_label": "mine"}],
             )
             found.append(response.output[1].output)
     assert found[0] == found[1]
-    assert not Path(f"/proc/{found[0]}").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(found[0]), 0)

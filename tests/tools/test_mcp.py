@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from mcp_types import CallToolResult, TextContent
 from starlette.responses import RedirectResponse, Response
 
 from antiphon.config_mcp import McpSettings, RemoteMcpSettings
 from antiphon.tools.mcp import Mcp
 from antiphon.tools.mcp_base import McpFailed, McpPlace, McpResult
+from antiphon.tools.mcp_results import outcome
 from tests.tools.mcp_servers import Desk, answering, program, sse, streamable
 
 pytestmark = pytest.mark.anyio
@@ -386,3 +388,23 @@ def test_settings_that_cannot_be_meant_are_refused() -> None:
             McpSettings(label="x", **wrong)
     with pytest.raises(ValueError, match="networks"):
         RemoteMcpSettings(allowed=["http://x/"])
+
+
+@pytest.mark.requirement("mcp:result:structured")
+@pytest.mark.parametrize(
+    ("texts", "structured", "expected"),
+    [
+        ([], {"a": 1}, '{"a":1}'),
+        (['{"a": 1}'], {"a": 1}, '{"a": 1}'),
+        (["hello"], {"result": "hello"}, "hello"),
+        (["a", "b"], {"result": ["a", "b"]}, "a\nb"),
+        (["3"], {"result": 3}, "3"),
+        (["found 3"], {"count": 3}, 'found 3\n{"count":3}'),
+        (["hello"], None, "hello"),
+        ([], None, ""),
+    ],
+)
+def test_a_structured_result_is_said_once(texts: list[str], structured: Any, expected: str) -> None:
+    content = [TextContent(text=text) for text in texts]
+    result = CallToolResult(content=content, structured_content=structured)  # type: ignore[arg-type]
+    assert outcome(result, 1_000).output == expected

@@ -10,6 +10,8 @@ export const URL_ = process.env.ANTIPHON_URL;
 export const ROOT = process.env.ANTIPHON_ROOT;
 export const KEY = process.env.ANTIPHON_KEY;
 export const MODEL = process.env.ANTIPHON_MODEL;
+/** The URL of weather_mcp.py over HTTP. */
+export const MCP = process.env.ANTIPHON_MCP;
 /** A Python with what our own environment has, for servers that a client starts. */
 export const PYTHON = process.env.ANTIPHON_PYTHON;
 const EXAMPLE = process.env.ANTIPHON_EXAMPLE ?? "";
@@ -107,22 +109,6 @@ export async function receiver() {
       server.close();
     },
   };
-}
-
-/** weather_mcp.py over HTTP: `url`, `close()`. */
-export async function weatherServer() {
-  const probe = createServer();
-  await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  const child = spawn(PYTHON, [programBeside("weather_mcp.py"), String(port)], { stdio: "ignore" });
-  const url = `http://127.0.0.1:${port}/mcp`;
-  const until = Date.now() + 20_000;
-  while (!(await fetch(url).catch(() => null))) {
-    if (Date.now() > until) throw new Error("the MCP server did not start");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return { url, close: () => child.kill() };
 }
 
 function say(line) {

@@ -10,17 +10,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { Output, ToolLoopAgent, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
-import {
-  KEY,
-  PYTHON,
-  ROOT,
-  URL_,
-  check,
-  programBeside,
-  run,
-  versionOf,
-  weatherServer,
-} from "./checking.mjs";
+import { KEY, MCP, PYTHON, ROOT, URL_, check, programBeside, run, versionOf } from "./checking.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -216,57 +206,46 @@ check("calls an MCP server of its own", async () => {
 });
 
 check("has the server call an MCP server", async () => {
-  const server = await weatherServer();
-  try {
-    const serverLabel = "sky";
-    const weather = provider.tools.mcp({ serverLabel, serverUrl: server.url });
-    const asked = { model: scripted("tool"), tools: { weather }, ...many };
-    const result = streamText({ ...asked, prompt: "Weather?" });
-    const results = [];
-    for await (const part of result.fullStream) {
-      if (part.type === "tool-result") results.push(part.output);
-      if (part.type === "error") throw part.error;
-    }
-    assert.match(results[0].output, /sunny in example/);
-    assert.match(await result.text, /sunny in example/);
-
-    const again = [
-      { role: "user", content: "Weather?" },
-      ...(await result.response).messages,
-      { role: "user", content: "And now?" },
-    ];
-    const second = await generateText({ ...asked, messages: again });
-    assert.match(second.text, /sunny in example/);
-  } finally {
-    server.close();
+  const weather = provider.tools.mcp({ serverLabel: "sky", serverUrl: MCP });
+  const asked = { model: scripted("tool"), tools: { weather }, ...many };
+  const result = streamText({ ...asked, prompt: "Weather?" });
+  const results = [];
+  for await (const part of result.fullStream) {
+    if (part.type === "tool-result") results.push(part.output);
+    if (part.type === "error") throw part.error;
   }
+  assert.match(results[0].output, /sunny in example/);
+  assert.match(await result.text, /sunny in example/);
+
+  const again = [
+    { role: "user", content: "Weather?" },
+    ...(await result.response).messages,
+    { role: "user", content: "And now?" },
+  ];
+  const second = await generateText({ ...asked, messages: again });
+  assert.match(second.text, /sunny in example/);
 });
 
 check("approves the server's MCP calls", async () => {
-  const server = await weatherServer();
-  try {
-    const weather = provider.tools.mcp({
-      serverLabel: "sky",
-      serverUrl: server.url,
-      requireApproval: "always",
-    });
-    const asked = { model: scripted("tool"), tools: { weather }, ...many };
-    const messages = [{ role: "user", content: "Weather?" }];
-    const first = await generateText({ ...asked, messages });
-    const request = first.content.find((part) => part.type === "tool-approval-request");
-    assert.ok(request, JSON.stringify(first.content));
-    const answer = {
-      type: "tool-approval-response",
-      approvalId: request.approvalId,
-      approved: true,
-      providerExecuted: true,
-    };
-    messages.push(...first.response.messages, { role: "tool", content: [answer] });
-    const second = await generateText({ ...asked, messages });
-    assert.match(second.text, /sunny in example/);
-  } finally {
-    server.close();
-  }
+  const weather = provider.tools.mcp({
+    serverLabel: "sky",
+    serverUrl: MCP,
+    requireApproval: "always",
+  });
+  const asked = { model: scripted("tool"), tools: { weather }, ...many };
+  const messages = [{ role: "user", content: "Weather?" }];
+  const first = await generateText({ ...asked, messages });
+  const request = first.content.find((part) => part.type === "tool-approval-request");
+  assert.ok(request, JSON.stringify(first.content));
+  const answer = {
+    type: "tool-approval-response",
+    approvalId: request.approvalId,
+    approved: true,
+    providerExecuted: true,
+  };
+  messages.push(...first.response.messages, { role: "tool", content: [answer] });
+  const second = await generateText({ ...asked, messages });
+  assert.match(second.text, /sunny in example/);
 });
 
 check("calls a custom tool", async () => {
