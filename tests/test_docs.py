@@ -27,6 +27,7 @@ def generator() -> ModuleType:
 
 
 @pytest.mark.requirement("house:docs:fresh")
+@pytest.mark.requirement("capabilities:page")
 def test_the_generated_pages_are_what_the_code_says() -> None:
     for name, text in generator().pages().items():
         assert (DOCS / "reference" / name).read_text(encoding="utf-8") == text, "run: make docs"

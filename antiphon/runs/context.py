@@ -175,9 +175,11 @@ async def resolve(
             made = (documents, settings, memory, fitting.keeper(project))
             sources = Sources(project, item_ids, able, store, kept, *made)
             found = await gathered(asked, sources, before, warm, wishes.all_turns)
-        terms = Terms(asked, able, settings, functions, left_out)
-        wishes, plan = _equipped(wishes, terms, found, project, mcp)
-        asked = wishes.asked or asked
+        plan: McpPlan | None = None
+        if found.bringing or found.approved or not wishes.plain:
+            terms = Terms(asked, able, settings, functions, left_out)
+            wishes, plan = _equipped(wishes, terms, found, project, mcp)
+            asked = wishes.asked or asked
         turn, fitted = _turn(asked, wishes, found), None
         if asked.truncation == "auto" or found.triggered or asked.context_management:
             fitted = await _made_to_fit(asked, turn, found, able, backend, fitting, project)

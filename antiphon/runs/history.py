@@ -9,7 +9,7 @@ caller's mistake and is named.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -34,6 +34,7 @@ from antiphon.types.items import (
     Opaque,
     Reasoning,
 )
+from antiphon.types.tool_items import HostedCall, McpItem
 
 _WITHOUT_STATUS = frozenset(
     {
@@ -57,6 +58,8 @@ _OWN_STATUSES: Mapping[str, frozenset[str]] = {
     "image_generation_call": _STATUSES | {"generating", "failed"},
 }
 """The statuses of items that have others than most; another one becomes ``completed``."""
+_KNOWN_BY_ID = frozenset(get_args(McpItem | HostedCall))
+"""Items a model is shown under a call id made of their own, which must be the same next time."""
 _WITH_PARTS = frozenset({FunctionCallOutput, CustomToolCallOutput})
 _DEFAULTS: Mapping[str, tuple[str, Any]] = {
     "computer_call": ("pending_safety_checks", []),
@@ -218,7 +221,12 @@ def bring(
         raw = [raw[index] for index in keep]
         items = [items[index] for index in keep]
     raws = normal(raw, items, ids, past.by_id) if stored else []
-    return Brought(raws, items, set(map(type, items)), dropped, places)
+    kinds = set(map(type, items))
+    if stored and not _KNOWN_BY_ID.isdisjoint(kinds):
+        for item, one in zip(items, raws, strict=True):
+            if type(item) in _KNOWN_BY_ID:
+                item.id = one["id"]  # type: ignore[union-attr]
+    return Brought(raws, items, kinds, dropped, places)
 
 
 def normal(

@@ -15,7 +15,7 @@ import msgspec
 from antiphon.runs.mcp_servers import Server
 from antiphon.runs.offering import Offer
 from antiphon.stream.forms import Answered, approval
-from antiphon.tools.base import ServerTool, ToolFailed
+from antiphon.tools.base import ToolFailed
 from antiphon.tools.mcp_base import McpError, McpListed, McpSession
 from antiphon.types.tools import FunctionTool, mcp_called, mcp_name
 
@@ -24,18 +24,19 @@ Listed = Mapping[str, Sequence[McpListed]]
 
 
 class McpFunction:
-    """``tools.base.ServerTool``: one tool of a server."""
+    """``tools.base.ServerTool``: one tool of a server. ``told``: its name in logs and metrics."""
 
-    def __init__(self, session: McpSession, tool: str, *, again: bool) -> None:
-        self.name = tool
+    def __init__(self, session: McpSession, tool: str, told: str, *, again: bool) -> None:
+        self.name = told
         self.again = again
+        self._tool = tool
         self.description: str | None = None
         self.parameters: dict[str, Any] | None = None
         self._session = session
 
     async def call(self, arguments: str, *, key: str) -> str:
         """As the port says; the failure's detail is ``mcp_call.error``."""
-        result = await self._session.call(self.name, msgspec.json.decode(arguments), key=key)
+        result = await self._session.call(self._tool, msgspec.json.decode(arguments), key=key)
         if result.error is None:
             return result.output or ""
         raise ToolFailed(said(result.error), detail=error_object(result.error))
@@ -92,8 +93,8 @@ def _add(made: Offer, server: Server, tool: McpListed, session: McpSession) -> N
     made.origins[name] = origin
     asks = server.asks(tool)
     made.forms[name] = approval(*origin) if asks else Answered(*origin)
-    served: ServerTool = McpFunction(session, tool.name, again=server.repeats(tool))
-    made.served[mcp_name(*origin)] = served
+    again = server.repeats(tool)
+    made.served[mcp_name(*origin)] = McpFunction(session, *server.names(tool.name), again=again)
     about = tool.description or ""
     if server.description:
         about = f"{about}\n({server.label}: {server.description})".strip()

@@ -60,12 +60,13 @@ class McpPlan(Struct):
 
     def tools_of_approved(self) -> dict[str, ServerTool]:
         """What makes the approved calls, by the name of ``Asked``."""
-        return {
-            mcp_name(one.server_label, one.name): McpFunction(
-                self.sessions[one.server_label], one.name, again=False
-            )
-            for one in self.approved
-        }
+        servers = {server.label: server for server in self.servers}
+        made: dict[str, ServerTool] = {}
+        for one in self.approved:
+            label = one.server_label
+            names = servers[label].names(one.name)
+            made[mcp_name(label, one.name)] = McpFunction(self.sessions[label], *names, again=False)
+        return made
 
     def leave(self) -> None:
         """The response has ended: so do its sessions."""

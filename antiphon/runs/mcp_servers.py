@@ -63,6 +63,12 @@ class Server(Struct, frozen=True):
     def label(self) -> str:
         return self.place.label
 
+    def names(self, tool: str) -> tuple[str, str]:
+        """A tool's name, and what logs and metrics call it: names that callers choose are not for
+        them."""
+        settings = self.place.settings
+        return tool, "mcp" if settings is None else f"mcp:{settings.label}:{tool}"
+
     def allows(self, tool: McpListed) -> bool:
         """Whether the operator and the request let the model have the tool."""
         settings = self.place.settings

@@ -119,7 +119,8 @@ def _told(event: bytes, name: str) -> bytes:
     whole = _decode(event)
     whole["type"] = RENAMED.get(name, name)
     if isinstance(whole.get("item"), dict):
-        _mend_item(whole["item"])
+        begins = name == "response.output_item.added"
+        _mend_item(whole["item"], "in_progress" if begins else "completed")
     if isinstance(whole.get("part"), dict):
         _mend_part(whole["part"])
     if isinstance(whole.get("response"), dict):
@@ -139,13 +140,14 @@ def _mend_response(response: dict[str, Any]) -> None:
         _drop_nulls(response["text"])
 
 
-def _mend_item(item: dict[str, Any]) -> None:
+def _mend_item(item: dict[str, Any], status: str = "completed") -> None:
+    """``status``: of an item whose type has none."""
     _drop_nulls(item)
     if item.get("type") == "reasoning":
         if item.get("content", ()) is None:
             del item["content"]
         item["summary"] = item.get("summary") or []
-    item.setdefault("status", "completed")
+    item.setdefault("status", status)
     for key in ("content", "output"):
         if isinstance(item.get(key), list):
             for part in item[key]:

@@ -373,14 +373,6 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         asks_model=True,
         finds=True,
     ),
-    ("GET", "/v1/antiphon/capabilities"): Operation(
-        "listCapabilities",
-        "Models",
-        "What each model can do here: natively, emulated, or not.",
-        answer=resources.CapabilityManifest,
-        parameters=(Parameter("model", _TEXT, "This model only; it need not be listed."),),
-        asks_model=True,
-    ),
     ("GET", "/"): Operation("frontPage", "Server", "What this is.", answer="front"),
     ("GET", "/healthz"): Operation("alive", "Server", "The process answers.", answer="health"),
     ("GET", "/readyz"): Operation(

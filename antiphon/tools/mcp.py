@@ -90,17 +90,18 @@ class _Session:
 
     def leave(self) -> None:
         self._left = True
-        if self._connection is not None and self._connection.done():
-            self._servers.leave(self._connection.result())
+        if self._connection is not None:
+            self._connection.add_done_callback(self._leave)
+
+    def _leave(self, connection: asyncio.Future[Connection]) -> None:
+        if not connection.cancelled() and connection.exception() is None:
+            self._servers.leave(connection.result())
 
     async def _connected(self) -> Connection:
         """Calls of one turn are made side by side: all share the first one's connection."""
         if self._connection is None:
             self._connection = asyncio.ensure_future(self._servers.connection(self._place))
-        connection = await asyncio.shield(self._connection)
-        if self._left:
-            self._servers.leave(connection)
-        return connection
+        return await asyncio.shield(self._connection)
 
 
 async def _sdk() -> None:

@@ -124,6 +124,7 @@ class Connection:
         self._turn = asyncio.Lock()
         self._starts: list[float] = []
         self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def tools(self) -> list[McpListed]:
         """Every page of the list. Raises ``McpFailed``."""
@@ -167,7 +168,8 @@ class Connection:
         return outcome(result, self._limits.answer_bytes_max)
 
     async def close(self) -> None:
-        """Leave. What is under way ends as an error."""
+        """Leave for good. What is under way ends as an error."""
+        self._closed = True
         if self._life is not None:
             self._retire(self._life)
         if self._ending:
@@ -209,6 +211,8 @@ class Connection:
     async def _connected(self) -> _Life:
         """Connects if need be. Raises ``McpFailed``."""
         async with self._turn:
+            if self._closed:
+                raise McpFailed(_GONE)
             if self._life is not None and self._life.usable:
                 return self._life
             now = monotonic()
@@ -223,7 +227,7 @@ class Connection:
             except TimeoutError:
                 raise McpFailed(_too_slow(self._limits.connect_seconds)) from None
             finally:
-                if life.opened.done() and life.opened.exception() is None:
+                if not self._closed and life.opened.done() and life.opened.exception() is None:
                     self._life = life
                 else:
                     self._retire(life)

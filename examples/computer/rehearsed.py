@@ -81,7 +81,10 @@ PLAN = (  # in batches: what needs no look in between
         Step(at(LAMP, "double_click")),
         Step(at(TERMS, "move")),
     ),
-    (Step(at(READY, "click", button="left"), changes=False, asks=True), Step(plain("wait"))),
+    (  # it is sent while one waits, or before
+        Step(at(READY, "click", button="left"), changes=False, asks=True),
+        Step(plain("wait"), changes=False),
+    ),
 )
 SEEN = {2: (LARGE, TEAL), 3: (CHOSEN, LIGHT, READ, READY), 4: (SENT,)}
 """What is on the screen after so many batches."""

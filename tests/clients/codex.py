@@ -162,10 +162,10 @@ def _coder() -> Iterator[StrictUpstream]:
 
 class Codex:
     """A home and a repository in ``folder``, set to a server. ``websocket``: how they talk.
-    ``built_in``: by its own provider for OpenAI at another address, instead of the example."""
+    ``config``: another configuration than the example, with ``{url}`` in it."""
 
     def __init__(
-        self, folder: Path, url: str, key: str, *, websocket: bool = True, built_in: bool = False
+        self, folder: Path, url: str, key: str, *, websocket: bool = True, config: str = ""
     ) -> None:
         self.home = folder / "home"
         self.repository = folder / "repository"
@@ -175,9 +175,8 @@ class Codex:
         text = text.replace("http://127.0.0.1:8484/v1", url)
         if not websocket:
             text = text.replace("supports_websockets = true", "supports_websockets = false")
-        if built_in:
-            text = f'openai_base_url = "{url}"\n'
-        assert url in text
+        text = config.replace("{url}", url) or text
+        assert url in text or config
         (self.home / "config.toml").write_text(text, encoding="utf-8")
         _repository(self.repository)
 

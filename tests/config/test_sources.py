@@ -10,6 +10,7 @@ import pytest
 from msgspec import inspect, structs
 
 from antiphon import config as settings
+from antiphon import config_backends
 from antiphon.backends.profiles import PROFILES
 from antiphon.banner import banner
 from antiphon.config import (
@@ -135,11 +136,11 @@ MISTAKES = {
     "missing": ("[[backends]]\nkind = 'chat'", "backends[0].url: must be set"),
     "no kind": (
         "[[backends]]\nurl = 'http://h'",
-        "backends[0].kind: must be set: one of chat, llamacpp, scripted",
+        "backends[0].kind: must be set: one of chat, responses, llamacpp, scripted",
     ),
     "wrong kind": (
         "[[backends]]\nkind = 'chap'",
-        "backends[0].kind: there is no such kind: one of chat, llamacpp, scripted",
+        "backends[0].kind: there is no such kind: one of chat, responses, llamacpp, scripted",
     ),
     "unknown in element": (
         CHAT + "urll = 1",
@@ -314,7 +315,7 @@ def test_only_loopback_addresses_are_local() -> None:
 
 
 def test_the_profiles_that_can_be_set_are_those_there_are() -> None:
-    assert set(settings.Profile.__args__) == {"auto", *PROFILES}  # type: ignore[attr-defined]
+    assert set(config_backends.Profile.__args__) == {"auto", *PROFILES}  # type: ignore[attr-defined]
 
 
 @pytest.mark.requirement("config:every_setting:documented")

@@ -40,6 +40,9 @@ pytestmark = pytest.mark.skipif(
 websockets = pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")
 """Which the official client still does."""
 
+PATIENCE_SECONDS = 0.3
+"""The page takes 0.05 s to send its form."""
+
 PROGRAM_SECONDS_MAX = 60
 SENT = "Ada Lovelace: a large teal lamp"
 CHECK = {"id": "send_1", "code": "irreversible", "message": "This sends the form."}
@@ -76,8 +79,9 @@ def window(page: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def chromium(window: Any, page: Any) -> Any:
+def chromium(window: Any, page: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """With the page as it is in the beginning, and the mouse out of its way."""
+    monkeypatch.setattr(browser, "WAIT_SECONDS", PATIENCE_SECONDS)
     browser.Computer(window).do({"type": "move", "x": 0, "y": 0})
     window.open(page.url)
     return window
@@ -89,7 +93,7 @@ def model(served: Any) -> Any:
     return served
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[OpenAI]:
     with client_of(server) as client:
         yield client

@@ -220,6 +220,11 @@ async def test_every_item_has_a_status(profiled: Asking, usual: Asking) -> None:
         for model in ("reasoning-tool", "text-then-tool"):
             made = await server.create(model=f"scripted/{model}", input="Hello.", tools=[WEATHER])
             assert [item["status"] for item in made["output"]] == ["completed"] * 2
+    asked = [said("user", "Hello."), {"type": "compaction_trigger"}]
+    events = await events_of(profiled, model="scripted/summary", input=asked)
+    items = {event["type"]: event["item"] for event in events if "item" in event}
+    assert items["response.output_item.added"]["status"] == "in_progress"
+    assert items["response.output_item.done"]["status"] == "completed"
     body = {"model": "scripted/echo", "input": "Hello."}
     _, text = await profiled.post("/responses/compact", body)
     assert {item["status"] for item in json.loads(text)["output"]} == {"completed"}

@@ -71,6 +71,10 @@ REQUIREMENTS = {
     "mcp:names:odd": Requirement("ours", "Names no model takes are changed for the model only."),
     "mcp:max_tool_calls": Requirement("api-surface", "Calls count against max_tool_calls."),
     "mcp:tool_choice": Requirement("api-surface", "A choice names a server or one of its tools."),
+    "mcp:compaction": Requirement(
+        "ours", "A list that a compaction stands for is asked for again, in a later turn."
+    ),
+    "mcp:search": Requirement("ours", "A search for tools leaves those of MCP servers in place."),
     "mcp:server:refused": Requirement("ours", "A server that cannot be meant is a precise 400."),
     "mcp:server:configured": Requirement("issue", "A configured server is used by its label."),
     "mcp:server:presented": Requirement(

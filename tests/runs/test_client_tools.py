@@ -10,6 +10,7 @@ import pytest
 
 from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError
+from antiphon.runs.demands import schema_check
 from antiphon.runs.offering import callable_names, chosen, chosen_native, offer, placed
 from antiphon.runs.truncation import shortened
 from antiphon.stream.forms import NATIVE
@@ -146,6 +147,22 @@ async def test_broken_arguments_are_asked_for_again(house: Rig) -> None:
     assert never.status == "failed" and not never.output
 
 
+@pytest.mark.requirement("client-tools:checked")
+@pytest.mark.parametrize(
+    ("action", "problem"),
+    [
+        ({"type": "click", "x": 1, "y": 2}, "at $.actions[0]: 'button' is a required property"),
+        ({"type": "tap"}, "at $.actions[0].type: 'tap' is not one of ['click', 'double_click',"),
+        ({"type": "wait", "ms": 9}, "at $.actions[0]: Additional properties are not allowed"),
+        ("wait", "at $.actions[0]: 'wait' is not valid under any of the given schemas"),
+    ],
+)
+def test_a_model_is_told_what_is_wrong_with_an_action(action: Any, problem: str) -> None:
+    check = schema_check(NATIVE["computer"].schema, param="p", code="c")
+    found = check.problem(msgspec.json.encode({"actions": [action]}).decode())
+    assert found is not None and found.startswith(problem)
+
+
 @pytest.mark.requirement("client-tools:cut")
 @every_kind
 async def test_a_cut_call_is_none(house: Rig, kind: str) -> None:
@@ -185,6 +202,17 @@ async def test_freeform_input_is_raw_text(
     after = await house.create("transcript", input=[output], previous_response_id=made.id)
     name = f"{namespace}__write" if namespace else "write"
     assert f"call {name}: {text}" in text_of(after)
+
+
+@pytest.mark.requirement("client-tools:shown:hosted")
+async def test_a_call_sent_without_an_id_is_the_same_call_in_the_next_turn() -> None:
+    call = {"type": "mcp_call", "server_label": "s", "name": "t", "arguments": "{}"}
+    async with talking(":memory:", 0) as talk:
+        history = [{"role": "user", "content": "x"}, {**call, "output": "yes"}]
+        await talk.say("echo", input=[*history, {"role": "user", "content": "and?"}])
+        await talk.say("echo", input="so?")
+        assert_extends(talk.prompts())
+        assert b'"s__t"' in talk.prompts()[0][1]
 
 
 # Pairs --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from antiphon.tools.mcp import Mcp
 from antiphon.types.codec import encode
 from antiphon.types.response import Response
 from tests.runs.rig import Rig, rig, text_of
-from tests.runs.test_tools import until
+from tests.runs.test_tools import Seeing, until
 from tests.tools.mcp_servers import Desk, program, streamable
 
 pytestmark = pytest.mark.anyio
@@ -508,3 +508,67 @@ async def test_a_response_that_is_left_stops_its_calls_and_sessions() -> None:
         assert stored["status"] == "cancelled"
         assert stored["output"][1]["status"] == "incomplete"
         desk.wait.set()
+
+
+@pytest.mark.requirement("mcp:tool_choice")
+async def test_a_choice_leaves_the_other_tools_out_of_the_first_model_call_only() -> None:
+    desk, other = Desk("echo", "note"), Desk("many")
+    async with served(desk, other) as house:
+        seeing = Seeing()
+        house.runs.backend = seeing
+        tools = [free(other, "other"), free(desk)]
+        choice = {"type": "mcp", "server_label": "desk"}
+        await house.create("tool", tools=tools, tool_choice=choice)
+        first, second = seeing.turns
+        assert [one.name for one in first.tools] == ["desk__echo", "desk__note"]
+        assert first.tool_choice == "required"
+        assert len(second.tools) == 3 and second.tool_choice == "auto"
+
+
+@pytest.mark.requirement("mcp:compaction")
+async def test_after_a_compaction_the_server_is_listed_again() -> None:
+    desk = Desk("echo")
+    async with served(desk) as house:
+        first = await house.create("tool", tools=[free(desk)])
+        response = await house.create(
+            "tool",
+            tools=[free(desk)],
+            previous_response_id=first.id,
+            input=[
+                {"role": "user", "content": "My dog is Rex. " + "and so on " * 600},
+                {"role": "assistant", "content": "Noted."},
+                {"role": "user", "content": "What is it like?"},
+            ],
+            context_management=[{"type": "compaction", "compact_threshold": 1_000}],
+        )
+        assert response.status == "completed"
+        assert kinds(response)[0] == "compaction" and kinds(response)[-2:] == [
+            "mcp_call",
+            "message",
+        ]
+        third = await house.create(
+            "tool", tools=[free(desk)], previous_response_id=response.id, input="And now?"
+        )
+        assert kinds(third) == ["mcp_list_tools", "mcp_call", "message"]
+
+
+@pytest.mark.requirement("mcp:search")
+async def test_a_search_for_tools_leaves_those_of_servers_where_they_are() -> None:
+    desk = Desk("echo")
+    mine = {
+        "type": "function",
+        "name": "get_weather",
+        "description": "The weather.",
+        "parameters": {"type": "object", "properties": {}},
+        "defer_loading": True,
+    }
+    async with served(desk) as house:
+        seeing = Seeing()
+        house.runs.backend = seeing
+        tools = [{"type": "tool_search"}, mine, free(desk)]
+        response = await house.create(
+            "search-tools", tools=tools, input="What is the weather like?"
+        )
+        assert "tool_search_output" in kinds(response)
+        last = [one.name for one in seeing.turns[-1].tools]
+        assert "get_weather" in last and "desk__echo" in last

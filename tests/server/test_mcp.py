@@ -86,7 +86,7 @@ async def test_a_plain_answer(site: Site) -> None:
     assert "s3cret" not in response.model_dump_json()
     assert await site.client.responses.retrieve(response.id) == response
     metrics = site.app.metrics.render()[0].decode()
-    assert 'antiphon_tool_calls_total{name="echo",outcome="ok"} 1.0' in metrics
+    assert 'antiphon_tool_calls_total{name="mcp",outcome="ok"} 1.0' in metrics
 
 
 @pytest.mark.requirement("mcp:roads:sse")

@@ -127,7 +127,8 @@ check("refers back to stored thoughts", async () => {
     ...thinking({ reasoningSummary: "auto" }),
   });
   assert.equal(first.text, "The tool said: sunny in example");
-  messages.push(...first.response.messages, { role: "user", content: "And now?" });
+  const heard = first.responseMessages ?? first.response.messages; // from version 7 on, before it
+  messages.push(...heard, { role: "user", content: "And now?" });
   const second = streamText({ model: scripted("transcript"), messages, tools, ...thinking({}) });
   const text = await second.text;
   assert.match(text, /thought: A tool will know\./);

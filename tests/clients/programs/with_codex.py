@@ -159,19 +159,37 @@ def compacts_a_long_session(codex: Codex, ran: Ran) -> None:
     assert "parts read" in bodies[-1] and "part 1\\n" not in bodies[-1]
 
 
+BUILT_IN = 'openai_base_url = "{url}"\n'
+AZURE = """\
+model_provider = "azure"
+
+[model_providers.azure]
+name = "Azure"
+base_url = "{root}/openai"
+env_key = "ANTIPHON_KEY"
+wire_api = "responses"
+query_params = { api-version = "2025-04-01-preview" }
+"""
+
+
 @check
 def works_with_its_built_in_provider_and_is_compacted_by_the_server() -> None:
     here = _desks[0]
-    codex = Codex(Path.cwd() / "built-in", here.url, here.key, built_in=True)
-
-    def task(codex: Codex) -> Ran:
-        return codex.exec("read 12", *LIMIT, model=FREEFORM)
-
-    ran = smoothly(codex, task, websocket=True)
+    codex = Codex(Path.cwd() / "built-in", here.url, here.key, config=BUILT_IN)
+    ran = smoothly(codex, lambda it: it.exec("read 12", *LIMIT, model=FREEFORM), websocket=True)
     assert ran.said == "Done after 12 parts.", ran.said
     bodies = [json.dumps(body) for body in here.upstream.bodies[-20:]]
     assert len([body for body in bodies if "Write a hand-over note" in body]) >= 2
     assert "parts read" in bodies[-1] and "part 1\\n" not in bodies[-1]
+
+
+@check
+def edits_a_repository_as_if_on_azure() -> None:
+    here = _desks[0]
+    config = AZURE.replace("{root}", here.url.removesuffix("/v1"))
+    codex = Codex(Path.cwd() / "azure", here.url, here.key, config=config)
+    ran = smoothly(codex, lambda it: it.exec("fix add", model=FREEFORM), websocket=False)
+    mended(codex, ran)
 
 
 @on_both(lambda codex: codex.exec("look", "--image", picture(codex), model=FREEFORM))
