@@ -411,7 +411,9 @@ def _weaker(known: Capabilities, other: Capabilities) -> Capabilities:
         field: max(getattr(known, field), getattr(other, field), key=_PROMISES.index)
         for field in ("json_schema", "strict_tools", "grammar", "tool_choice")
     }
-    return msgspec.structs.replace(known, **weaker)
+    both = known.summaries and other.summaries
+    native = known.native & other.native  # any of them may be asked
+    return msgspec.structs.replace(known, native=native, summaries=both, **weaker)
 
 
 def _for(route: Route, turn: Turn) -> Turn:

@@ -55,6 +55,10 @@ def _found(play: Play) -> list[str] | None:
 
 
 def _names(tool: dict[str, object]) -> list[str]:
+    if tool.get("type") == "mcp":
+        allowed = tool.get("allowed_tools")
+        names = allowed if isinstance(allowed, list) else []
+        return [called(str(tool["server_label"]), str(name)) for name in names]
     inside = tool.get("tools")
     if not isinstance(inside, list):
         return [str(tool.get("name"))]

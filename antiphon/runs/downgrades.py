@@ -31,7 +31,7 @@ DOWNGRADES: Mapping[str, str] = {
     "input[i].tools[i]:TYPE": "The same, in an item that brings tools.",
     "additional_tools.tools[i]:TYPE": "The same, in an item of an earlier turn.",
     "tool_search_output.tools[i]:TYPE": "The same, found by a search in an earlier turn.",
-    "tools[i].defer_loading": "The tools of an MCP server are loaded at once.",
+    "tools[i].defer_loading": "There is no search that could find the MCP server's tools.",
     "tools[i].KEY": "A field of a hosted tool that an MCP server stands in for.",
     "messages.name": "Chat completions: models are not told the names of participants.",
     "prediction": "Chat completions: no predicted output is used.",

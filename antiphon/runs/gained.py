@@ -26,7 +26,15 @@ from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse, Effort, ReasoningOptions, TextOptions
 from antiphon.types.tool_codec import open_tools
 from antiphon.types.tool_items import AdditionalTools, ConfigurationUpdate, ToolSearchOutput
-from antiphon.types.tools import HOSTED, HostedTool, JsonSchemaFormat, McpTool, TextFormat, Tool
+from antiphon.types.tools import (
+    HOSTED,
+    HostedTool,
+    JsonSchemaFormat,
+    McpFilter,
+    McpTool,
+    TextFormat,
+    Tool,
+)
 
 Bringing = Sequence[tuple[Item, str]]
 """Items that bring something, oldest first, and where in the request each stands; nowhere
@@ -50,13 +58,15 @@ class _Update(Struct):
 
 class Gained(Struct):
     """``tools``: in their order, with ``loaded`` set on what was searched for. ``declared``: the
-    same as they stand in the items. ``downgrades``: what was left out of them."""
+    same as they stand in the items. ``downgrades``: what was left out of them. ``found``: tools of
+    MCP servers that were searched for (``Offer.found``)."""
 
     tools: list[Placed] = []
     declared: list[Tool] = []
     effort: Effort | None = None
     format: TextFormat | JsonSchemaFormat | None = None
     downgrades: list[str] = []
+    found: list[tuple[str, str]] = []
 
 
 NOTHING_GAINED = Gained()
@@ -112,11 +122,21 @@ def _add_tools(
                 param=f"{param}[{index}]",
             )
     for one in placed(tools, param):
+        if found and isinstance(one.tool, McpTool):
+            gained.found += _loaded(one.tool)
+            if not given(one.tool.server_url):
+                continue  # only a request says where its server is
         if isinstance(one.tool, HostedTool) and one.tool.type in droppable:
             gained.downgrades.append(f"{one.path}:{type_of(one.tool)}")
         else:
             gained.tools.append(msgspec.structs.replace(one, loaded=True) if found else one)
     gained.declared += [t for t in tools if type_of(t) not in droppable]
+
+
+def _loaded(tool: McpTool) -> list[tuple[str, str]]:
+    allowed = tool.allowed_tools
+    names = allowed.tool_names if isinstance(allowed, McpFilter) else allowed
+    return [(tool.server_label, name) for name in (names if isinstance(names, list) else [""])]
 
 
 def _configure(gained: Gained, item: ConfigurationUpdate, path: str) -> None:

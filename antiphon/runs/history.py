@@ -210,7 +210,13 @@ def bring(
         text = Message(role="user", content=[part], id=ids.mint("msg"), status="completed")
         return Brought([text] if stored else [], [text], _ONE_MESSAGE)
     raw: Sequence[dict[str, Any]] = asked or ()
-    items = open_items(raw)
+    try:
+        items = open_items(raw)
+    except ClientError:
+        again = pairing.tied(raw, past)
+        if again is raw:
+            raise
+        items, raw = open_items(again), again
     raw = pairing.named(raw, items, past, ids)
     keep = new_ones(items, past)
     dropped: list[str] = []

@@ -28,6 +28,7 @@ from antiphon.runs.wishes import Wishes, with_offer
 from antiphon.store.approvals import Approvals, Taken
 from antiphon.store.approvals import give_back as give_back_work
 from antiphon.store.base import Store
+from antiphon.stream.forms import TOOL_SEARCH
 from antiphon.tools.mcp_base import McpSession
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
@@ -76,7 +77,8 @@ def planned(
 
     plan = McpPlan(servers, sessions, known, approved, amend)
     now = with_tools(known)
-    return msgspec.structs.replace(now, downgrades=[*now.downgrades, *ignored(base.servers)]), plan
+    unmet = ignored(base.servers, searched=TOOL_SEARCH in base.paths)
+    return msgspec.structs.replace(now, downgrades=[*now.downgrades, *unmet]), plan
 
 
 def _amended(context: Any, wishes: Wishes, finish: Callable[[Wishes], Wishes]) -> Any:

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.runs.mcp_servers import Server
 from antiphon.runs.offering import Offer
-from antiphon.stream.forms import Answered, approval
+from antiphon.stream.forms import TOOL_SEARCH, Answered, approval
 from antiphon.tools.base import ToolFailed
 from antiphon.tools.mcp_base import McpError, McpListed, McpSession
+from antiphon.tools.search import Entry, ToolSearch
 from antiphon.types.tools import FunctionTool, mcp_called, mcp_name
 
 Listed = Mapping[str, Sequence[McpListed]]
@@ -74,13 +76,30 @@ def offered(
         kinds={kind: list(names) for kind, names in made.kinds.items()},
         downgrades=made.downgrades,
         servers=made.servers,
+        found=made.found,
         origins=dict(made.origins),
     )
+    deferred: list[Entry] = []
     for server in servers:
         for tool in listed.get(server.label, ()):
-            if server.allows(tool):
-                _add(whole, server, tool, sessions[server.label])
+            if not server.allows(tool):
+                continue
+            if server.deferred and TOOL_SEARCH in whole.paths:
+                shown = FunctionTool(tool.name, tool.description, tool.input_schema)
+                deferred.append(Entry(shown, server.label, server.description or "", True))
+                if not {(server.label, tool.name), (server.label, "")} & made.found:
+                    continue
+            _add(whole, server, tool, sessions[server.label])
+    if deferred and isinstance(search := whole.served.get(TOOL_SEARCH), ToolSearch):
+        _extend(whole, search.having(deferred))
     return whole
+
+
+def _extend(made: Offer, search: ToolSearch) -> None:
+    """Put a search that finds more in place of the one that is offered."""
+    made.served[TOOL_SEARCH] = search
+    at = next(at for at, tool in enumerate(made.tools) if tool.name == TOOL_SEARCH)
+    made.tools[at] = replace(made.tools[at], description=search.description)
 
 
 def _add(made: Offer, server: Server, tool: McpListed, session: McpSession) -> None:

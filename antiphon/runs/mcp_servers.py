@@ -58,6 +58,7 @@ class Server(Struct, frozen=True):
     approval: Any
     kind: str
     description: str | None = None
+    deferred: bool = False
 
     @property
     def label(self) -> str:
@@ -142,7 +143,15 @@ class McpHouse:
         if not described and settings is not None:
             described = settings.description
         allowed: Any = tool.allowed_tools if given(tool.allowed_tools) else None
-        return Server(path, place, allowed, approval, f"mcp:{place.label}", described or None)
+        return Server(
+            path,
+            place,
+            allowed,
+            approval,
+            f"mcp:{place.label}",
+            described or None,
+            tool.defer_loading is True,
+        )
 
     def _presented(self, path: str, tool: HostedTool, project: str) -> Server:
         settings = self.presented[tool.type]
@@ -260,12 +269,13 @@ def _headers(tool: McpTool, path: str) -> dict[str, str]:
     return found
 
 
-def ignored(declared: Collection[Declared]) -> list[str]:
-    """Fields of these tools that are accepted and change nothing here."""
+def ignored(declared: Collection[Declared], *, searched: bool) -> list[str]:
+    """Fields of these tools that are accepted and change nothing here. ``searched``: there is a
+    search that finds deferred tools."""
     found = []
     for path, tool in declared:
         if isinstance(tool, HostedTool):
             found += [f"{path}.{key}" for key, value in tool.raw.items() if key != "type" and value]
-        elif tool.defer_loading is True:
+        elif tool.defer_loading is True and not searched:
             found.append(f"{path}.defer_loading")
     return found

@@ -97,7 +97,8 @@ class Offer(Struct, frozen=True):
     names of the tools of a type, an MCP server (``mcp:label``) or a namespace. ``servers``: tools
     of MCP servers, and hosted ones that such a server may stand in for, with their paths: what is
     offered of them is for ``mcp_offer.py`` to say, which notes in ``origins`` the label and tool of
-    a name."""
+    a name. ``found``: labels and tools of such servers that a search has found (a label with no
+    tool: all of its)."""
 
     tools: list[CallableTool] = []
     native: list[Tool] = []
@@ -107,6 +108,7 @@ class Offer(Struct, frozen=True):
     kinds: dict[str, list[str]] = {}
     downgrades: list[str] = []
     servers: list[tuple[str, McpTool | HostedTool]] = []
+    found: frozenset[tuple[str, str]] = frozenset()
     origins: dict[str, tuple[str, str]] = {}
 
     def add(self, tool: CallableTool, path: str, kind: str = "") -> None:
@@ -133,11 +135,12 @@ def offer(
     able: Capabilities,
     functions: Functions,
     needed: AbstractSet[tuple[str, str]] = frozenset(),
+    found: frozenset[tuple[str, str]] = frozenset(),
 ) -> Offer:
     """What a model of these abilities has of the declared tools. ``needed``: keys of tools that
-    are offered although they are deferred. Raises ``ClientError`` naming the tool that nobody here
-    can run."""
-    made = Offer()
+    are offered although they are deferred; ``found``: see ``Offer``. Raises ``ClientError`` naming
+    the tool that nobody here can run."""
+    made = Offer(found=found)
     deferrable = [one for one in declared if one.deferrable]
     searches = [one for one in declared if isinstance(one.tool, ToolSearchTool)]
     introduced: set[str] = set()

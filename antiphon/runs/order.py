@@ -25,6 +25,8 @@ from antiphon.sealing.base import Unsealable
 from antiphon.store.base import StoredResponse
 from antiphon.store.runs import ClaimedRun
 from antiphon.store.work import Begin
+from antiphon.stream.forms import TOOL_SEARCH
+from antiphon.tools.search import ToolSearch
 from antiphon.types.codec import encode
 from antiphon.types.events import Event, OutputItemAdded
 from antiphon.types.request import CreateResponse
@@ -147,9 +149,12 @@ def bare_context_of(runs: Runs, run: ClaimedRun, log: Sequence[Event]) -> Contex
         downgrades=[],
         also=(release,),
         served={
-            tool.name: runs.functions[tool.name]
-            for tool in open_tools(asked.tools)
-            if isinstance(tool, FunctionTool) and tool.name in runs.functions
+            TOOL_SEARCH: ToolSearch([]),
+            **{
+                tool.name: runs.functions[tool.name]
+                for tool in open_tools(asked.tools)
+                if isinstance(tool, FunctionTool) and tool.name in runs.functions
+            },
         },
     )
 

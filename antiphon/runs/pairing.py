@@ -1,8 +1,9 @@
 """Calls and their outputs: each call has its output, each output its call, of its own kind.
 
 An output names its call by ``call_id``. One that does not (a local shell's names it by ``id``, a
-search for tools may name none) gets it when it comes in (``named``), so that nobody behind has to
-know. A call whose function has ``async`` may stay open: its output comes in a later turn.
+function's may say its name, a search for tools nothing) gets it when it comes in (``tied``,
+``named``), so that nobody behind has to know. A call whose function has ``async`` may stay open:
+its output comes in a later turn.
 """
 
 from __future__ import annotations
@@ -71,6 +72,45 @@ def call_ids_of(kinds: Set[_Kind], items: Sequence[Item]) -> list[str]:
     """The call ids of the items of these kinds (of calls, or of outputs)."""
     found: list[Any] = [item.call_id for item in items if type(item) in kinds]  # type: ignore[union-attr]
     return [call_id for call_id in found if type(call_id) is str]
+
+
+def tied(raw: Sequence[dict[str, Any]], past: Said) -> Sequence[dict[str, Any]]:
+    """The raw items, in which outputs of functions that say a ``name`` instead of a ``call_id``
+    have that of the oldest open call of it; the same object if there are none. Raises
+    ``ClientError`` where no call of that name is open."""
+    if not any(_says_name(one) for one in raw):
+        return raw
+    open_calls: list[tuple[Any, Any, Any]] = [
+        (call.name, call.namespace or "", call_id)
+        for call_id, call in past.open.items()
+        if isinstance(call, FunctionCall) and call_id not in past.cut
+    ]
+    answered = {one.get("call_id") for one in raw if one.get("type") == "function_call_output"}
+    open_calls = [call for call in open_calls if call[2] not in answered]
+    made = []
+    for index, one in enumerate(raw):
+        if one.get("type") == "function_call" and one.get("call_id") not in answered:
+            open_calls.append((one.get("name"), one.get("namespace") or "", one.get("call_id")))
+        if not _says_name(one):
+            made.append(one)
+            continue
+        name, namespace = one["name"], one.get("namespace") or ""
+        call = next((c for c in open_calls if c[:2] == (name, namespace)), None)
+        if call is None:
+            raise ClientError(
+                f"No tool call found for the function call output of '{str(name)[:80]}': every "
+                "call of it in the context has its output. Say the call's call_id.",
+                code="tool_call_not_found",
+                param=f"input[{index}].name",
+            )
+        open_calls.remove(call)
+        made.append({**one, "call_id": call[2]})
+    return made
+
+
+def _says_name(one: dict[str, Any]) -> bool:
+    nameless = one.get("type") == "function_call_output" and one.get("call_id") is None
+    return nameless and one.get("name") is not None
 
 
 def named(

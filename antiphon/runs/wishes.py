@@ -230,7 +230,8 @@ class Terms(Struct, frozen=True, eq=False):
         every = placed(declared)
         own = [one for one in every if not self._drops(one.tool)]
         ours = [self._ready(one) for one in joined(own, gained)]
-        made = offer(ours, self.able, self.functions, needed_for(choice))
+        found = frozenset(gained.found)
+        made = offer(ours, self.able, self.functions, needed_for(choice), found)
         made.downgrades.extend(
             f"{one.path}:{type_of(one.tool)}" for one in every if self._drops(one.tool)
         )

@@ -187,6 +187,7 @@ class Connection:
         life = await self._connected()
         traffic, context = _watched()
         asked = asyncio.create_task(_awaited(ask(life.opened.result())), context=context)
+        asked.add_done_callback(_looked_at)
         broke = asyncio.create_task(_after(traffic.failed))
         try:
             await asyncio.wait(
@@ -194,7 +195,7 @@ class Connection:
             )
             if life.task.done() and not asked.done():
                 await asyncio.wait({asked}, timeout=_GRACE_SECONDS)
-            if asked.done():
+            if asked.done() and not asked.cancelled():
                 return asked.result()
         except (MCPError, ValidationError, RuntimeError, OSError, ValueError) as error:
             ended = isinstance(error, MCPError) and error.code == protocol.CONNECTION_CLOSED
@@ -251,6 +252,12 @@ def _watched() -> tuple[Traffic, contextvars.Context]:
     context = contextvars.copy_context()
     context.run(TRAFFIC.set, traffic)
     return traffic, context
+
+
+def _looked_at(asked: asyncio.Task[Any]) -> None:
+    """What fails when nobody waits for it any more is no news."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def _awaited(answer: Awaitable[T]) -> T:

@@ -47,11 +47,20 @@ _DEPTH_MAX = 4
 
 
 class Entry(Struct, frozen=True):
-    """A tool that can be found, as it was declared, and the namespace it is in."""
+    """A tool that can be found, as it was declared, and the namespace it is in; or one of an MCP
+    ``server``, by its label."""
 
     tool: CallableTool
     namespace: str = ""
     about: str = ""
+    server: bool = False
+
+    @property
+    def group(self) -> str:
+        """Where it is, in words; nothing if it is nowhere."""
+        if not self.namespace:
+            return ""
+        return f"{'MCP server' if self.server else 'namespace'} '{self.namespace}'"
 
 
 class ToolSearch:
@@ -76,6 +85,10 @@ class ToolSearch:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    def having(self, more: Sequence[Entry]) -> ToolSearch:
+        """A search that finds these as well."""
+        return ToolSearch([*self._entries, *more])
 
     def found(self, query: str) -> list[Entry]:
         """The entries that fit, the best first, those declared first among equals."""
@@ -111,9 +124,9 @@ def _overview(entries: Sequence[Entry]) -> str:
     """What can be found, without the definitions."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(entry.namespace, []).append(entry)
+        groups.setdefault(entry.group, []).append(entry)
     lines = [
-        f"- {_count(len(members))} in the namespace '{name}': {_shortened(members[0].about)}"
+        f"- {_count(len(members))} in the {name}: {_shortened(members[0].about)}".rstrip(": ")
         for name, members in groups.items()
         if name
     ]
@@ -133,23 +146,28 @@ class _Asked(Struct):
 
 
 def definitions(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """The tools as a ``tool_search_output`` has them: those of a namespace inside it."""
-    found: list[dict[str, Any]] = []
-    inside: dict[str, list[CallableTool]] = {}
-    for entry in entries:
-        if not entry.namespace:
-            found.append(msgspec.to_builtins(entry.tool))
-            continue
-        if entry.namespace not in inside:
-            inside[entry.namespace] = []
-            found.append({"type": "namespace", "name": entry.namespace, "about": entry.about})
-        inside[entry.namespace].append(entry.tool)
-    return [
-        msgspec.to_builtins(NamespaceTool(one["name"], one["about"], inside[one["name"]]))
-        if one["type"] == "namespace"
-        else one
-        for one in found
-    ]
+    """The tools as a ``tool_search_output`` has them: those of a namespace inside it, those of an
+    MCP server by their names."""
+    groups: dict[tuple[str, int], list[Entry]] = {}
+    for number, entry in enumerate(entries):
+        alone = number + 1 if not entry.namespace else 0
+        groups.setdefault((entry.group, alone), []).append(entry)
+    return [_definition(members) for members in groups.values()]
+
+
+def _definition(members: Sequence[Entry]) -> dict[str, Any]:
+    first = members[0]
+    tools = [entry.tool for entry in members]
+    found: dict[str, Any]
+    if first.server:
+        names = [tool.name for tool in tools]
+        found = {"type": "mcp", "server_label": first.namespace, "allowed_tools": names}
+        return {**found, "defer_loading": True}
+    if first.namespace:
+        found = msgspec.to_builtins(NamespaceTool(first.namespace, first.about, tools))
+    else:
+        found = msgspec.to_builtins(first.tool)
+    return found
 
 
 def terms(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from antiphon import app
 from antiphon.backends.responses import Responses
 from antiphon.backends.responses_profiles import DIALECTS, Dialect, dialect_named, name_for
+from antiphon.backends.router import Route, Router
 from antiphon.cli import main
 from antiphon.config import Config, ResponsesSettings
 from antiphon.config_sources import ConfigError, load
@@ -78,6 +79,18 @@ def test_the_settings_know_every_profile() -> None:
     assert set(get_args(hint)) == {"auto", *DIALECTS}
     with pytest.raises(ValueError, match="profile must be auto or one of"):
         dialect_named("none", "http://h/v1")
+
+
+@pytest.mark.requirement("responses-upstream:native-tools")
+def test_a_tool_is_native_only_where_every_upstream_of_the_model_has_it() -> None:
+    settings = [
+        ResponsesSettings(url="http://h/v1", profile="openai"),
+        ResponsesSettings(url="http://i/v1", profile="generic", native=["shell"]),
+    ]
+    routes = [Route(name=str(n), backend=Responses(one)) for n, one in enumerate(settings)]
+    assert "web_search" in Router(routes[:1]).capabilities("m").native
+    both = Router(routes).capabilities("m")
+    assert both.native == {"shell"} and not both.summaries
 
 
 @pytest.mark.requirement("responses-upstream:settings")

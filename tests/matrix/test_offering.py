@@ -30,13 +30,13 @@ def answered(call: Any, output: str) -> dict[str, Any]:
 @pytest.mark.requirement("offering:namespace:calls")
 @in_every_flavour
 def test_a_namespaced_call_is_made_and_answered(ask: Road, client: Client) -> None:
-    first = ask(client, model="scripted/tool", input="Who?", tools=[CRM])
+    first: Any = ask(client, model="scripted/tool", input="Who?", tools=[CRM])
     (call,) = calls(first)
     assert (call.namespace, call.name) == ("crm", "find_customer")
     assert first.tools[0].type == "namespace" and first.tools[0].name == "crm"
     assert client.responses.retrieve(first.id).output == first.output
     more = {"previous_response_id": first.id, "tools": [CRM]}
-    last = ask(client, model="scripted/tool", input=[answered(call, "Ada")], **more)
+    last: Any = ask(client, model="scripted/tool", input=[answered(call, "Ada")], **more)
     assert last.output_text == "The tool said: Ada"
 
 
@@ -44,7 +44,7 @@ def test_a_namespaced_call_is_made_and_answered(ask: Road, client: Client) -> No
 @pytest.mark.requirement("offering:search:persists")
 def test_a_tool_is_found_called_and_still_there(ask: Road, client: Client) -> None:
     tools = [{"type": "tool_search"}, LATER]
-    first = ask(client, model="scripted/search-tools", input="customer", tools=tools)
+    first: Any = ask(client, model="scripted/search-tools", input="customer", tools=tools)
     kinds = [item.type for item in first.output]
     assert kinds == ["tool_search_call", "tool_search_output", "function_call"]
     search, found, call = first.output
@@ -53,7 +53,7 @@ def test_a_tool_is_found_called_and_still_there(ask: Road, client: Client) -> No
     assert found.tools[0].tools[0].name == "find_customer"
     assert (call.namespace, call.name) == ("crm", "find_customer")
     more = {"previous_response_id": first.id, "input": [answered(call, "Ada")]}
-    last = ask(client, model="scripted/tool", **more)
+    last: Any = ask(client, model="scripted/tool", **more)
     assert last.output_text == "The tool said: Ada"
     again = ask(client, model="scripted/tool", input="Again", previous_response_id=last.id)
     assert [(item.namespace, item.name) for item in calls(again)] == [("crm", "find_customer")]
@@ -70,12 +70,12 @@ def test_what_items_bring_lasts_through_chain_and_conversation(ask: Road, client
     talk = client.conversations.create()
     for chained in (False, True):
         where = {} if chained else {"conversation": talk.id}
-        first = ask(client, model="scripted/tool", input=bring, **where)
+        first: Any = ask(client, model="scripted/tool", input=bring, **where)
         (call,) = calls(first)
         assert call.namespace == "crm" and first.reasoning.effort == "high"
         assert first.tools == []
         where = {"previous_response_id": first.id} if chained else where
-        last = ask(client, model="scripted/tool", input=[answered(call, "Ada")], **where)
+        last: Any = ask(client, model="scripted/tool", input=[answered(call, "Ada")], **where)
         assert last.output_text == "The tool said: Ada" and last.reasoning.effort == "high"
         listed = list(client.responses.input_items.list(first.id, order="asc"))
         assert [item.type for item in listed][:2] == ["additional_tools", "configuration_update"]

@@ -72,10 +72,13 @@ def test_no_request_breaks_the_server_or_the_document(
                 case.body["model"] = "scripted/summary"
         if case.path_parameters:
             case.path_parameters = things.place(case.path_parameters)
-        case.headers = {key: text for key, text in (case.headers or {}).items() if _sent(text)}
+        drawn = case.headers or {}
+        case.headers = {key: text for key, text in drawn.items() if _sent(text)}
+        # What was wrong may have been a header that no client sends.
+        asked = checks if len(case.headers) == len(drawn) else CHECKS
         answer = case.call(base_url=f"http://{server.host}:{server.port}")
         answered[answer.status_code] += 1
-        case.validate_response(answer, checks=checks)
+        case.validate_response(answer, checks=asked)
         if answer.headers.get("content-type", [""])[0].startswith("text/event-stream"):
             checked_events(answer.text)
 

@@ -57,6 +57,9 @@ REQUIREMENTS = {
     "client-tools:pairs:local-shell": Requirement(
         "clients", "A local shell's output names its call by id, item id or call_id."
     ),
+    "client-tools:pairs:by-name": Requirement(
+        "api-surface", "A function's output may say its name instead of a call_id."
+    ),
     "client-tools:pairs:retold": Requirement(
         "issue", "Calls and outputs the history has already are told once."
     ),

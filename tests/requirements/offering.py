@@ -56,6 +56,10 @@ REQUIREMENTS = {
     "offering:search:needed": Requirement(
         _ISSUE, "A deferred tool without a search that could find it is a 400."
     ),
+    "offering:search:mcp": Requirement(
+        "openai SDK Mcp.defer_loading",
+        "Deferred tools of an MCP server are found by the search; without one they are there.",
+    ),
     "offering:search:takeover": Requirement(
         _ISSUE, "Wherever a log ends, who takes over has the tools that were found."
     ),

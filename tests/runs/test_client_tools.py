@@ -278,6 +278,29 @@ async def test_a_local_shells_output_names_its_call_in_any_way(house: Rig) -> No
         assert text_of(alone) == "The tool said: hello"
 
 
+@pytest.mark.requirement("client-tools:pairs:by-name")
+async def test_an_output_may_say_the_name_of_its_function(house: Rig) -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    made = await house.create("tools-parallel", tools=[tool])
+    calls = [raw(item) for item in made.output]
+    output: dict[str, Any] = {"type": "function_call_output", "name": "f"}
+    outputs = [{**output, "output": "one"}, {**output, "call_id": None, "output": "two"}]
+    chained = await house.create("tool", input=outputs, previous_response_id=made.id)
+    assert text_of(chained) == "The tool said: one; two"
+    listed = (await house.items(chained.id))[-2:]
+    assert [item["call_id"] for item in listed] == [call["call_id"] for call in calls]
+    alone = await house.create("tool", input=[calls[0], outputs[0]])
+    assert text_of(alone) == "The tool said: one"
+    others: list[dict[str, Any]] = [{"name": "g"}, {"name": "f", "namespace": "n"}]
+    for names in others:
+        error = await refused(house, input=[calls[0], {**outputs[0], **names}])
+        assert (error.code, error.param) == ("tool_call_not_found", "input[1].name")
+    error = await refused(house, input=[calls[0], outputs[0], outputs[1]])
+    assert error.param == "input[2].name"
+    error = await refused(house, input=[{"type": "function_call_output", "output": "x"}])
+    assert (error.code, error.param) == ("missing_required_parameter", "input[0].call_id")
+
+
 @pytest.mark.requirement("client-tools:round-trip")
 @every_kind
 async def test_output_may_come_back_with_nulls_and_extras(house: Rig, kind: str) -> None:

@@ -10,13 +10,18 @@ import pytest
 
 from antiphon.backends.scripted import Scripted
 from antiphon.ids import counted
+from antiphon.runs.compacting import CallModel
 from antiphon.runs.context import Begun, Context
 from antiphon.runs.rounds import CallTools
-from antiphon.runs.run import CallModel, Run
+from antiphon.runs.run import Run
 from antiphon.stream.resume import logged, opened
 from antiphon.types.codec import decode_create, encode
 from antiphon.types.events import Event, OutputItemAdded
 from tests.runs.rig import PROJECT, Rig, rig
+from tests.runs.test_mcp import free, plain
+from tests.runs.test_mcp import served as server
+from tests.runs.test_tools import Seeing
+from tests.tools.mcp_servers import Desk
 from tests.tools.served import OURS, Served
 
 pytestmark = pytest.mark.anyio
@@ -85,3 +90,56 @@ async def test_wherever_a_log_ends_the_found_tools_are_there() -> None:
             assert run.response.status == "completed", cut
             assert [kind for kind, _, _ in told(run)] == [kind for kind, _, _ in told(first)], cut
             assert told(run)[:3] == told(first)[:3], cut
+
+
+@pytest.mark.requirement("offering:search:mcp")
+async def test_deferred_tools_of_a_server_are_found_called_and_stay() -> None:
+    desk = Desk("echo", "note")
+    async with server(desk) as house:
+        tools = [{"type": "tool_search"}, free(desk, defer_loading=True)]
+        made = await house.create("search-tools", input="echo", tools=tools)
+        assert made.status == "completed", made.error
+        kinds = [item["type"] for item in plain(made)]
+        assert kinds == [
+            "mcp_list_tools",
+            "tool_search_call",
+            "tool_search_output",
+            "mcp_call",
+            "message",
+        ]
+        (found,) = plain(made)[2]["tools"]
+        assert (found["type"], found["server_label"]) == ("mcp", "desk")
+        assert found["allowed_tools"] == ["echo"] and "headers" not in found
+        seeing = Seeing()
+        house.runs.backend = seeing
+        chained = {"previous_response_id": made.id, "input": "again"}
+        await house.create("echo", tools=tools, **chained)
+        assert [tool.name for tool in seeing.turns[-1].tools] == ["tool_search", "desk__echo"]
+        about = str(seeing.turns[-1].tools[0].description)
+        assert "2 tools in the MCP server 'desk'" in about
+        await house.create("echo", **chained)
+        assert list(seeing.turns[-1].tools) == []
+
+
+@pytest.mark.requirement("offering:search:mcp")
+async def test_without_a_search_the_tools_of_a_server_are_loaded_at_once() -> None:
+    desk = Desk("echo")
+    async with server(desk) as house:
+        live = await house.start("tool", tools=[free(desk, defer_loading=True)])
+        made = await live.finish()
+        assert "mcp_call" in [item["type"] for item in plain(made)]
+        assert live.downgrades == ["tools[0].defer_loading"]
+
+
+@pytest.mark.requirement("offering:choice:once")
+@pytest.mark.parametrize("name", [None, "echo"])
+async def test_a_server_that_must_be_asked_is_asked_first_and_not_for_ever(name: Any) -> None:
+    desk = Desk("echo")
+    async with server(desk) as house:
+        other = {**OURS, "name": "other"}
+        choice = {"type": "mcp", "server_label": "desk"} | ({"name": name} if name else {})
+        tools = [other, free(desk)]
+        made = await house.create("each-tool", tools=tools, tool_choice=choice)
+        kinds = [item["type"] for item in plain(made)]
+        assert kinds == ["mcp_list_tools", "mcp_call", "function_call"]
+        assert made.tool_choice.server_label == "desk"

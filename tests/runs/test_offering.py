@@ -13,12 +13,13 @@ from antiphon.backends.base import Capabilities, Turn
 from antiphon.backends.chat_body import chat_body, offered
 from antiphon.backends.messages import wire_name
 from antiphon.backends.profiles import PROFILES
+from antiphon.config import RunSettings
 from antiphon.errors import ClientError
 from antiphon.ids import ItemIds
 from antiphon.runs.demands import Demands
 from antiphon.runs.echo import skeleton
-from antiphon.runs.offering import offer, placed
-from antiphon.runs.wishes import Wishes
+from antiphon.runs.offering import offer, placed, type_of
+from antiphon.runs.wishes import Wishes, wishes_of
 from antiphon.stream.compose import Composer
 from antiphon.stream.deltas import CallArguments, CallStart
 from antiphon.stream.gate import Gate
@@ -473,6 +474,39 @@ async def test_a_call_is_demanded_once(choice: Any) -> None:
         names = [item.name for item in made.output if isinstance(item, FunctionCall)]
         restricted = isinstance(choice, dict) and choice["type"] == "allowed_tools"
         assert names == (["get_weather"] if restricted else ["get_weather", "other"])
+
+
+@pytest.mark.requirement("offering:allowed:hard")
+async def test_a_tool_of_the_backends_own_is_there_only_if_it_is_allowed() -> None:
+    able = Capabilities(native=frozenset({"web_search", "shell"}))
+    tools = [{"type": "web_search"}, {"type": "shell"}, function("a")]
+
+    def of(choice: Any) -> tuple[list[str], list[str], Any, bool, list[str]]:
+        asked = _asked(input="x", tools=tools, tool_choice=choice)
+        _, wishes = wishes_of(asked, Able(able), RunSettings())
+        native = [type_of(tool) for tool in wishes.native]
+        names = [tool.name for tool in wishes.shown]
+        demands = wishes.demands
+        return native, names, wishes.mode, demands.must_call, sorted(demands.callable)
+
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "shell"}]}
+    assert of("auto") == (["web_search", "shell"], ["a"], "auto", False, ["a", "shell"])
+    assert of(allowed) == (["shell"], [], "required", True, ["shell"])
+    assert of({"type": "web_search"}) == (["web_search"], [], "required", False, [])
+    named = {"type": "function", "name": "a"}
+    native, names, mode, must_call, callable = of(named)
+    assert (native, names, must_call, callable) == ([], ["a"], True, ["a"])
+    assert mode.name == "a"
+
+
+class Able:
+    """Who can do this."""
+
+    def __init__(self, able: Capabilities) -> None:
+        self._able = able
+
+    def capabilities(self, model: str) -> Capabilities:
+        return self._able
 
 
 @pytest.mark.requirement("offering:phase:kept")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from antiphon.backends.scripted import Scripted
 from antiphon.errors import LocalProtocolError, RemoteError
 from antiphon.ids import counted
+from antiphon.runs.compacting import CallModel
 from antiphon.runs.context import Begun, Context
 from antiphon.runs.rounds import (
     NOT_AN_OBJECT,
@@ -22,7 +23,6 @@ from antiphon.runs.rounds import (
     UNMADE,
     CallTools,
 )
-from antiphon.runs.compacting import CallModel
 from antiphon.runs.run import Run
 from antiphon.stream.deltas import CallArguments, CallStart, Delta, Finish, Text
 from antiphon.stream.fold import fold

@@ -164,7 +164,7 @@ PROVOKED: dict[str, Any] = {
 """What provokes each over ``/v1/responses``; of a list, the last continues the first."""
 ELSEWHERE = {
     "store": "tests/server/test_zero_retention.py",
-    "tools[i].defer_loading": "tests/runs/test_mcp.py",
+    "tools[i].defer_loading": "tests/runs/test_found_tools.py",
     "tools[i].KEY": "tests/runs/test_mcp.py",
     "messages.name": "tests/server/test_completions.py",
     "prediction": "tests/server/test_completions.py",

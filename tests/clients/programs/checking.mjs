@@ -38,7 +38,7 @@ export function versionOf(name) {
   return JSON.parse(readFileSync(path, "utf8")).version;
 }
 
-/** Say the client's version, make all checks (or those named on the command line), run its example. */
+/** Say the version, make all checks (or those named on the command line), run the example. */
 export async function run(version) {
   say({ version });
   const chosen = process.argv.slice(2);

@@ -170,7 +170,11 @@ check("continues by previousResponseId", async () => {
 });
 
 check("keeps to an object's schema", async () => {
-  const schema = z.object({ name: z.string(), tags: z.array(z.string()), kind: z.enum(["a", "b"]) });
+  const schema = z.object({
+    name: z.string(),
+    tags: z.array(z.string()),
+    kind: z.enum(["a", "b"]),
+  });
   const output = Output.object({ schema });
   const whole = await generateText({ model: scripted("json"), prompt: "Describe it.", output });
   assert.equal(whole.output.kind, "a");

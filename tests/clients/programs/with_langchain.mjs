@@ -49,7 +49,9 @@ async function called(model, question) {
   const first = await model.invoke(messages);
   messages.push(first);
   for (const call of first.tool_calls) {
-    messages.push(new ToolMessage({ content: await getWeather.invoke(call.args), tool_call_id: call.id }));
+    messages.push(
+      new ToolMessage({ content: await getWeather.invoke(call.args), tool_call_id: call.id }),
+    );
   }
   return { first, last: await model.invoke(messages) };
 }

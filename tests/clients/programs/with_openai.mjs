@@ -103,7 +103,11 @@ check("leaves a stream", async () => {
 });
 
 check("parses with zod", async () => {
-  const Event = z.object({ name: z.string(), day: z.enum(["Monday", "Friday"]), guests: z.array(z.string()) });
+  const Event = z.object({
+    name: z.string(),
+    day: z.enum(["Monday", "Friday"]),
+    guests: z.array(z.string()),
+  });
   const made = await client.responses.parse({
     model: "scripted/json",
     input: "Ada and Grace meet on Monday.",
@@ -318,7 +322,10 @@ check("approves an MCP call", async () => {
 });
 
 check("retrieves, lists input items, deletes", async () => {
-  const first = await client.responses.create({ model: "scripted/recall", input: "My name is Ada." });
+  const first = await client.responses.create({
+    model: "scripted/recall",
+    input: "My name is Ada.",
+  });
   const second = await client.responses.create({
     model: "scripted/recall",
     previous_response_id: first.id,
@@ -328,7 +335,10 @@ check("retrieves, lists input items, deletes", async () => {
   const kept = await client.responses.retrieve(second.id);
   assert.deepEqual(kept.output, second.output);
   const items = [];
-  for await (const item of client.responses.inputItems.list(second.id, { limit: 1, order: "asc" })) {
+  for await (const item of client.responses.inputItems.list(second.id, {
+    limit: 1,
+    order: "asc",
+  })) {
     items.push(item);
   }
   assert.ok(items.some((item) => item.content?.[0]?.text === "My name is Ada."));
@@ -338,7 +348,11 @@ check("retrieves, lists input items, deletes", async () => {
 });
 
 check("replays a stored response", async () => {
-  const made = await client.responses.create({ model: "scripted/hello", input: "Hi", background: true });
+  const made = await client.responses.create({
+    model: "scripted/hello",
+    input: "Hi",
+    background: true,
+  });
   const stream = client.responses.stream({ response_id: made.id });
   const final = await stream.finalResponse();
   assert.equal(final.output_text, "Hello! How can I help you today?");
@@ -403,7 +417,10 @@ check("keeps conversations", async () => {
   });
   assert.equal(made.output_text, "Your name is Grace.");
   const texts = [];
-  for await (const item of client.conversations.items.list(conversation.id, { order: "asc", limit: 2 })) {
+  for await (const item of client.conversations.items.list(conversation.id, {
+    order: "asc",
+    limit: 2,
+  })) {
     texts.push(item.content[0].text);
   }
   assert.deepEqual(texts, ["My name is Grace.", "Who am I?", "Your name is Grace."]);
@@ -413,7 +430,10 @@ check("keeps conversations", async () => {
 });
 
 check("counts input tokens, compacts", async () => {
-  const counted = await client.responses.inputTokens.count({ model: "scripted/echo", input: "One two." });
+  const counted = await client.responses.inputTokens.count({
+    model: "scripted/echo",
+    input: "One two.",
+  });
   assert.ok(counted.input_tokens > 0);
   const compacted = await client.responses.compact({
     model: "scripted/summary",
@@ -479,7 +499,10 @@ check("Azure client", async () => {
     azureADTokenProvider: async () => KEY,
     apiVersion: "2025-04-01-preview",
   });
-  assert.equal((await token.responses.create({ model: "my-deployment", input: "Hi." })).output_text, "Hi.");
+  assert.equal(
+    (await token.responses.create({ model: "my-deployment", input: "Hi." })).output_text,
+    "Hi.",
+  );
 });
 
 check("verifies a webhook", async () => {
@@ -488,7 +511,11 @@ check("verifies a webhook", async () => {
     body: { name: "node", url: hooks.url, event_types: ["response.completed"] },
   });
   try {
-    const job = await client.responses.create({ model: "scripted/hello", input: "Hi", background: true });
+    const job = await client.responses.create({
+      model: "scripted/hello",
+      input: "Hi",
+      background: true,
+    });
     const { body, headers } = await hooks.next();
     const event = await client.webhooks.unwrap(body, headers, endpoint.signing_secret);
     assert.equal(event.type, "response.completed");
