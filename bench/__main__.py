@@ -112,9 +112,9 @@ def perform(args: argparse.Namespace, plan: Plan, workloads: list[Workload]) -> 
             for place, store in (("antiphon", False), ("antiphon-stored", True)):
                 subjects.append(starter(processes, folder=rig.folder / place, store=store))
         if not args.no_antiphon and not args.server:
-            place = rig.folder / "antiphon-responses"
-            ours = starter(processes, folder=place, store=False, responses=True)
-            subjects.insert(-1, ours)
+            folder = rig.folder / "antiphon-responses"
+            asking = starter(processes, folder=folder, store=False, responses=True)
+            subjects.insert(-1, asking)
         if database and not args.no_antiphon and not args.server:
             place = rig.folder / "antiphon-postgres"
             ours = starter(processes, folder=place, store=True, database=database)

@@ -191,10 +191,7 @@ def _fully(
     begin = start.length if start is not None else 0
     length = max(begin, known.length) if known is not None else begin
     thread = Thread(profile, current_from=user_at + 1)
-    if begin:
-        thread.expect(items[begin:], items[:begin])
-    else:
-        thread.expect(items)
+    thread.expect(items, begin)
     marks = _add_known(thread, items[begin:length], start, user_at) if length > begin else []
     for at in range(length, len(items)):
         thread.add(items[at], at)

@@ -8,7 +8,7 @@ The rules a strict server enforces, and how they are kept here (api-surface §6.
 - A ``tool`` or ``system`` message holds text only: images move to a user message behind it.
 - Reasoning goes back only while its tool turn lasts (after the last user message), unless the
   turn wants all of it, and never as content. Ids, statuses and phases of items never leave;
-  ``Opaque`` items are skipped, the run reports them.
+  ``Opaque`` items are skipped, the run reports them; but for letters between agents.
 
 Freeform (``custom``) calls travel as functions with one string argument, ``input``; calls that
 are more than a function's as ``equivalents.py`` shows them.
@@ -35,6 +35,7 @@ from antiphon.backends.equivalents import (
     arrived,
     shown,
 )
+from antiphon.backends.letters import letter
 from antiphon.backends.profiles import Profile
 from antiphon.types.content import (
     InputFile,
@@ -47,6 +48,7 @@ from antiphon.types.content import (
     ToolOutputPart,
 )
 from antiphon.types.items import (
+    LETTERS,
     Compaction,
     CompactionTrigger,
     CustomToolCall,
@@ -216,12 +218,33 @@ class Thread:
         group = self._group
         return not (group.text or group.calls or group.media or group.thoughts)
 
-    def expect(self, items: Sequence[Item], before: Sequence[Item] = ()) -> None:
-        """Look the results of calls up in these items, once, before the first ``add``. ``before``:
-        those whose messages are written already."""
+    def expect(self, items: Sequence[Item], begin: int = 0) -> None:
+        """Look the results of calls up in ``items[begin:]``, once, before the first ``add``. The
+        messages of those before are written already."""
+        outputs = self._outputs
+        new = items[begin:] if begin else items
+        called: set[str] = set()
+        plain = True
+        for item in reversed(new):  # so that the first one of a call stands at the end
+            kind = type(item)
+            if kind in _OUTPUTS:
+                output = cast("PlainOutput", item)
+                outputs.setdefault(output.call_id, []).append(output)
+            elif kind in _CALLS:
+                called.add(item.call_id)  # type: ignore[union-attr,arg-type]
+                if item.later:  # type: ignore[union-attr]
+                    plain = False
+            elif kind in SHOWN:
+                plain = False
+        if not plain or (begin and not called.issuperset(outputs)):
+            outputs.clear()
+            self._expect_each(items, new, begin)
+
+    def _expect_each(self, items: Sequence[Item], new: Sequence[Item], begin: int) -> None:
+        """The same where outputs may come late, or belong to calls that are shown as others."""
         block = Block()
         calls: dict[str, tuple[PlainCall, int]] = {}
-        for at, item in enumerate(items, len(before)):
+        for at, item in enumerate(new, begin):
             kind = type(item)
             in_time = block.read(item)
             if kind in _CALLS:
@@ -231,7 +254,9 @@ class Thread:
                 output = cast("PlainOutput", item)
                 if in_time:
                     self._in_time[calls[output.call_id][1]] = output
-                elif (asked := _asked(output.call_id, calls, before)) is None or not asked.later:
+                    continue
+                asked = _asked(output.call_id, calls, items, begin)
+                if asked is None or not asked.later:
                     self._outputs.setdefault(output.call_id, []).append(output)
                 else:
                     self._late[at] = asked
@@ -240,7 +265,7 @@ class Thread:
                     if type(one) is FunctionCallOutput:
                         self._outputs.setdefault(one.call_id, []).append(one)
         for waiting in self._outputs.values():
-            waiting.reverse()  # so that the first one of a call stands at the end
+            waiting.reverse()
 
     def is_late(self, at: int) -> bool:
         """Whether an output of a call with ``async`` stands there that came later than in time."""
@@ -263,6 +288,8 @@ class Thread:
                     self.said(item.content)
                 else:
                     self.heard(item)
+            case Opaque() if item.type in LETTERS:
+                self.heard(letter(item))
             case ItemReference() | Compaction() | CompactionTrigger() | Opaque():
                 pass
             case _:
@@ -399,12 +426,13 @@ class Thread:
 
 
 def _asked(
-    call_id: str, calls: dict[str, tuple[PlainCall, int]], before: Sequence[Item]
+    call_id: str, calls: dict[str, tuple[PlainCall, int]], items: Sequence[Item], begin: int
 ) -> PlainCall | None:
-    """The call an output belongs to."""
+    """The call an output belongs to: one of ``calls``, or of ``items[:begin]``."""
     if call_id in calls:
         return calls[call_id][0]
-    for item in reversed(before):
+    for at in range(begin - 1, -1, -1):
+        item = items[at]
         if type(item) in _CALLS and item.call_id == call_id:  # type: ignore[union-attr]
             return cast("PlainCall", item)
     return None

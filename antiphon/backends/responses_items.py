@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from antiphon.backends.base import Turn
 from antiphon.backends.equivalents import PENDING, Block, PlainCall, arrived, shown
+from antiphon.backends.letters import letter
 from antiphon.backends.messages import wire_name
 from antiphon.backends.responses_profiles import HOSTED_TOOLS, Dialect
 from antiphon.stream.deltas import CARRIED
@@ -30,11 +31,15 @@ from antiphon.types.base import given
 from antiphon.types.content import (
     InputFile,
     InputImage,
+    InputText,
     MessagePart,
+    OutputText,
+    PlainText,
     Refusal,
     ToolOutputPart,
 )
 from antiphon.types.items import (
+    LETTERS,
     Compaction,
     CompactionTrigger,
     CustomToolCall,
@@ -89,6 +94,14 @@ _TOOLS_OF: Mapping[type[Any], frozenset[str]] = {
     ImageGenerationCall: frozenset({"image_generation"}),
 }
 """Items a server takes if it has one of these tools."""
+
+
+_OPENINGS = {
+    role: b'{"type":"message","role":"%b","content":' % role.encode()
+    for role in ("user", "assistant", "system", "developer")
+}
+_TEXTS = frozenset((InputText, OutputText, PlainText))
+_ANSWERABLE = frozenset((FunctionCall, CustomToolCall, FunctionCallOutput, CustomToolCallOutput))
 
 
 class _Past(Struct, frozen=True, eq=False):
@@ -159,6 +172,11 @@ class Items:
     ) -> None:
         for at in range(start, end):
             item = items[at]
+            if type(item) is Message and (text := _only_text(item)) is not None:
+                into += _OPENINGS[item.role]  # texts may be megabytes: each is copied once
+                _encode_into(text, into, -1)
+                into += b"},"
+                continue
             if type(item) is Reasoning:
                 shown = self._reasoning(item, at >= thoughts_from, _led_to(items, at))
                 said: Sequence[Any] = [] if shown is None else [shown]
@@ -187,6 +205,8 @@ class Items:
                 return [self._call(item, "function_call", arguments)]
             case CustomToolCallOutput():
                 return [self._output(item)]
+            case Opaque() if item.type in LETTERS:
+                return self._message(letter(item))
             case Reasoning() | ItemReference() | Compaction() | CompactionTrigger() | Opaque():
                 return ()
             case _:
@@ -312,6 +332,16 @@ class Items:
         return said
 
 
+def _only_text(item: Message) -> str | None:
+    """What is all of a message: a text that is nothing else."""
+    content = item.content
+    if type(content) is not str:
+        if len(content) != 1 or type(content[0]) not in _TEXTS:
+            return None
+        content = content[0].text  # type: ignore[union-attr]
+    return content if (content or item.role != "assistant") and not given(item.phase) else None
+
+
 class _Late:
     """The calls that may be answered in a later turn (``async``), of the items from ``start`` on:
     by place, ``pending`` ones have no output in time, and ``arrivals`` are outputs that came later.
@@ -322,6 +352,8 @@ class _Late:
     def __init__(self, items: Sequence[Item], start: int) -> None:
         self.arrivals: dict[int, PlainCall] = {}
         self.pending: dict[int, FunctionCallOutput] = {}
+        if _ANSWERABLE.isdisjoint(map(type, items[start:] if start else items)):
+            return
         waiting: dict[str, int] = {}
         calls: dict[str, PlainCall] = {}
         block = Block()
@@ -360,6 +392,8 @@ def _bare(item: Any) -> Object:
             said[name] = value
     if isinstance(item, ApplyPatchCall):
         said.setdefault("status", "completed")
+    if isinstance(item, LocalShellCallOutput) and given(item.call_id):
+        said["id"] = said.pop("call_id")  # which is how the API has it name its call
     return said
 
 

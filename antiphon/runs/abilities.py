@@ -19,7 +19,7 @@ from antiphon.errors import ClientError
 from antiphon.runs.mcp_servers import McpHouse
 from antiphon.runs.offering import offer, placed
 from antiphon.runs.wishes import wishes_of
-from antiphon.types.items import OPAQUE_TYPES, Item, Opaque
+from antiphon.types.items import LETTERS, OPAQUE_TYPES, Item, Opaque
 from antiphon.types.request import CreateResponse, Include
 from antiphon.types.tool_codec import KNOWN, open_tools
 
@@ -231,7 +231,7 @@ def _items(able: Capabilities, tools: Mapping[str, Support]) -> dict[str, Suppor
     for kind in sorted({*_kinds(), *OPAQUE_TYPES}):
         tool = next((tool for tool in sorted(tools, key=len) if kind.startswith(tool)), None)
         if kind in OPAQUE_TYPES:
-            found[kind] = "downgraded"
+            found[kind] = "emulated" if kind in LETTERS else "downgraded"
         elif kind == "reasoning":
             found[kind] = "native" if able.takes_reasoning else "downgraded"
         elif tool is None or tool == "function":

@@ -28,7 +28,7 @@ from antiphon.runs.fitting import NOTHING, Fitting, made_to_fit
 from antiphon.runs.gathering import Gathered, Sources, gathered, words
 from antiphon.runs.held import Held, Holding, missing
 from antiphon.runs.leases import Gone
-from antiphon.runs.mcp import Asking, giving_back, planned, taken
+from antiphon.runs.mcp import Asking, giving_back, planned, taken, unused
 from antiphon.runs.mcp_plan import McpPlan
 from antiphon.runs.mcp_servers import McpHouse
 from antiphon.runs.memory import Remembering
@@ -257,6 +257,8 @@ def _about_mcp(context: Context, plan: McpPlan, store: Store, begun: Begun | Non
     context.mcp = plan
     if plan.approved:
         context.served = {**plan.tools_of_approved(), **context.served}
+        ending = unused(plan, context.project, context.response.id)
+        context.also = (*context.also, ending)
         if begun is None:
             back = giving_back(store, plan, context.project, context.response.id)
             context.abandoned = (*context.abandoned, back)

@@ -26,6 +26,7 @@ from antiphon.types.codec import encode, open_items
 from antiphon.types.content import InputText
 from antiphon.types.items import (
     ID_PREFIX,
+    LETTERS,
     CustomToolCallOutput,
     FunctionCallOutput,
     Item,
@@ -398,4 +399,4 @@ def skipped(past: Said, brought: Brought) -> list[str]:
     kinds = past.opaque
     if Opaque in brought.kinds:
         kinds = kinds | {item.type for item in brought.items if isinstance(item, Opaque)}
-    return [f"input:{kind}" for kind in sorted(kinds)] if kinds else []
+    return [f"input:{kind}" for kind in sorted(kinds - LETTERS)] if kinds else []

@@ -28,6 +28,7 @@ from antiphon.runs.wishes import Wishes, with_offer
 from antiphon.store.approvals import Approvals, Taken
 from antiphon.store.approvals import give_back as give_back_work
 from antiphon.store.base import Store
+from antiphon.store.work import Begin
 from antiphon.stream.forms import TOOL_SEARCH
 from antiphon.tools.mcp_base import McpSession
 from antiphon.types.items import Item
@@ -127,6 +128,18 @@ async def taken(
     except Taken as other:
         param = next(call.param for call in calls if call.request_id == other.request)
         raise used(other.request, param) from None
+
+
+def unused(plan: McpPlan, project: str, response_id: str) -> Callable[[Any], list[Begin[None]]]:
+    """For ``Context.also``: a response that ends before it began a call gives its approvals back."""
+
+    def ending(row: object) -> list[Begin[None]]:
+        if plan.begun:
+            return []
+        requests = [call.request_id for call in plan.approved]
+        return [partial(give_back_work, project, requests, response_id)]
+
+    return ending
 
 
 def giving_back(

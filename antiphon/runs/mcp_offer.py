@@ -77,6 +77,7 @@ def offered(
         downgrades=made.downgrades,
         servers=made.servers,
         found=made.found,
+        deferred=made.deferred,
         origins=dict(made.origins),
     )
     deferred: list[Entry] = []

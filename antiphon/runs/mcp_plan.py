@@ -134,6 +134,7 @@ class Before:
 
     def _made(self, call: McpCall) -> None:
         request = call.approval_request_id
+        self._plan.begun = self._plan.begun or bool(request)
         self._approved = [one for one in self._approved if one.request_id != request]
 
     def begin(self) -> None:

@@ -70,7 +70,9 @@ class Placed(Struct, frozen=True):
     @property
     def deferrable(self) -> bool:
         """Whether it was declared with ``defer_loading``."""
-        return isinstance(self.tool, CallableTool) and self.tool.defer_loading is True
+        return getattr(self.tool, "defer_loading", None) is True and not isinstance(
+            self.tool, McpTool
+        )
 
 
 def type_of(tool: Tool) -> str:
@@ -98,7 +100,7 @@ class Offer(Struct, frozen=True):
     of MCP servers, and hosted ones that such a server may stand in for, with their paths: what is
     offered of them is for ``mcp_offer.py`` to say, which notes in ``origins`` the label and tool of
     a name. ``found``: labels and tools of such servers that a search has found (a label with no
-    tool: all of its)."""
+    tool: all of its). ``deferred``: tools that are not offered before a search has found them."""
 
     tools: list[CallableTool] = []
     native: list[Tool] = []
@@ -109,21 +111,26 @@ class Offer(Struct, frozen=True):
     downgrades: list[str] = []
     servers: list[tuple[str, McpTool | HostedTool]] = []
     found: frozenset[tuple[str, str]] = frozenset()
+    deferred: list[CallableTool] = []
     origins: dict[str, tuple[str, str]] = {}
 
     def add(self, tool: CallableTool, path: str, kind: str = "") -> None:
         """Offer a tool. Raises ``ClientError`` if the model would know two by one name."""
-        if tool.name in self.paths:
-            raise ClientError(
-                f"Invalid '{path}': the model would know it as '{tool.name}', which is the name of "
-                f"'{self.paths[tool.name]}' already; names must be unique.",
-                code="invalid_value",
-                param=path,
-            )
-        self.paths[tool.name] = path
+        self.reserve(tool.name, path)
         self.tools.append(tool)
         if kind:
             self.kinds.setdefault(kind, []).append(tool.name)
+
+    def reserve(self, name: str, path: str) -> None:
+        """Give a tool its name. Raises ``ClientError`` if another has it."""
+        if name in self.paths:
+            raise ClientError(
+                f"Invalid '{path}': the model would know it as '{name}', which is the name of "
+                f"'{self.paths[name]}' already; names must be unique.",
+                code="invalid_value",
+                param=path,
+            )
+        self.paths[name] = path
 
 
 NO_OFFER = Offer()
@@ -142,7 +149,7 @@ def offer(
     the tool that nobody here can run."""
     made = Offer(found=found)
     deferrable = [one for one in declared if one.deferrable]
-    searches = [one for one in declared if isinstance(one.tool, ToolSearchTool)]
+    searched = any(type(one.tool) is ToolSearchTool for one in declared)
     introduced: set[str] = set()
     for one in declared:
         if isinstance(one.tool, ToolSearchTool):
@@ -151,7 +158,7 @@ def offer(
             _take(made, one.tool, one.path, able)
         elif one.loaded or not one.deferrable or one.key in needed:
             _take_callable(made, one, functions, introduced)
-        elif not searches:
+        elif not searched:
             raise ClientError(
                 f"Invalid '{one.path}.defer_loading': nothing could find the tool, because there "
                 "is none of type 'tool_search'; add one, or leave 'defer_loading' out.",
@@ -159,7 +166,7 @@ def offer(
                 param=f"{one.path}.defer_loading",
             )
         else:
-            _check_found(made, one)
+            _put_off(made, one)
     return made
 
 
@@ -210,11 +217,12 @@ def _about(one: Placed) -> str:
     return f"About all tools whose names begin with '{one.namespace}__': {one.about}"
 
 
-def _check_found(made: Offer, one: Placed) -> None:
-    """A deferred tool takes its name although nobody sees it yet."""
+def _put_off(made: Offer, one: Placed) -> None:
+    """A deferred tool has its name, and is checked, although nobody sees it yet."""
     tool = cast(CallableTool, one.tool)
-    shadow = Offer(paths=made.paths)
-    shadow.add(msgspec.structs.replace(tool, name=called(one.namespace, tool.name)), one.path)
+    named = msgspec.structs.replace(tool, name=called(one.namespace, tool.name))
+    made.reserve(named.name, one.path)
+    made.deferred.append(named)
 
 
 def _take_search(

@@ -38,6 +38,7 @@ from antiphon.types.items import (
     Reasoning,
 )
 from antiphon.types.tool_items import (
+    AdditionalTools,
     ApplyPatchCall,
     ApplyPatchCallOutput,
     ComputerCall,
@@ -212,6 +213,8 @@ def _is_same(item: Item, known: Item | None) -> bool:
             return _wording(item) == _wording(known)
         case Reasoning(), Reasoning():
             return not given(item.content) or item.content == known.content
+        case AdditionalTools(), AdditionalTools():
+            return item.tools == known.tools
         case Compaction(), Compaction():
             return item.encrypted_content == known.encrypted_content
         case Opaque(), Opaque():

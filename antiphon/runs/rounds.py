@@ -105,13 +105,8 @@ class Rounds(Struct, eq=False):
         return [call for call in self._calls(turn) if call.call_id not in answered]
 
     def leaves_open(self, output: Sequence[OutputItem]) -> bool:
-        """Whether the newest turn has calls that the caller must answer."""
-        turn = output[self.shown :]
-        answered = _answered(turn)
-        return any(
-            type(item) is McpApprovalRequest or (_is_done(item) and item.call_id not in answered)  # type: ignore[union-attr,operator]
-            for item in turn
-        )
+        """Whether there are calls that the caller must answer, the server's own being answered."""
+        return _has_open(output)
 
     def begin_turn(self) -> None:
         """A turn is over in which the model called."""
@@ -151,7 +146,8 @@ class Rounds(Struct, eq=False):
         are over, of which ``shown`` is the count."""
         last = 0
         for at in range(1, len(output)):
-            if _is_answer(output[at - 1]) and not _is_answer(output[at]):
+            ends = _is_answer(output[at - 1]) and not _is_answer(output[at])
+            if ends and not _has_open(output[last:at]):
                 self._count(output[last:at])
                 last = at
                 self._left -= 1
@@ -212,6 +208,15 @@ def _answered(turn: Sequence[OutputItem]) -> set[str]:
         for item in turn
         if isinstance(item, FunctionCallOutput | ToolSearchOutput)
     }
+
+
+def _has_open(items: Sequence[OutputItem]) -> bool:
+    """Whether one of the calls among the items has no answer there."""
+    answered = _answered(items)
+    return any(
+        type(item) is McpApprovalRequest or (_is_done(item) and item.call_id not in answered)  # type: ignore[union-attr,operator]
+        for item in items
+    )
 
 
 def _is_answer(item: OutputItem) -> bool:

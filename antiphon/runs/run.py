@@ -303,8 +303,8 @@ class Run(Preparing):
             self._answer(call, output)
         if self._rounds.waiting:
             return
-        if self._composer.answering is not None:
-            self._make_calls()  # the next call of the turn, which waited for its turn
+        if self._asked():
+            self._make_calls()  # those of the turn that waited until one of an MCP server was made
         elif self._before is not None and not self._before.over:
             self._go_before(self._before)
         else:

@@ -196,7 +196,9 @@ class Terms(Struct, frozen=True, eq=False):
         able, functions = self.able, self.functions
         asked = effective(self.asked, gained)
         declared = settle_strict(described(open_tools(asked.tools), functions), able)
-        tools = [tool for tool in declared if not self._drops(tool)]
+        tools = declared
+        if self.droppable:
+            tools = [tool for tool in declared if not self._drops(tool)]
         choice = open_choice(asked.tool_choice, [*tools, *gained.declared])
         if not first:
             choice = _afterwards(choice)
@@ -227,14 +229,15 @@ class Terms(Struct, frozen=True, eq=False):
         return tool.type in self.droppable
 
     def _offer(self, declared: Sequence[Tool], gained: Gained, choice: Any) -> Offer:
-        every = placed(declared)
-        own = [one for one in every if not self._drops(one.tool)]
-        ours = [self._ready(one) for one in joined(own, gained)]
+        own = placed(declared)
+        dropped = [one for one in own if self._drops(one.tool)] if self.droppable else ()
+        if dropped:
+            own = [one for one in own if one not in dropped]
+        if gained.tools:
+            own = [self._ready(one) for one in joined(own, gained)]
         found = frozenset(gained.found)
-        made = offer(ours, self.able, self.functions, needed_for(choice), found)
-        made.downgrades.extend(
-            f"{one.path}:{type_of(one.tool)}" for one in every if self._drops(one.tool)
-        )
+        made = offer(own, self.able, self.functions, needed_for(choice), found)
+        made.downgrades.extend(f"{one.path}:{type_of(one.tool)}" for one in dropped)
         return made
 
     def _ready(self, one: Placed) -> Placed:
@@ -370,7 +373,7 @@ def _demands(
     hosted = any(isinstance(tool, HostedTool) for tool in chosen_native(made, choice))
     return Demands(
         text=text_check(format, able),
-        arguments=argument_checks(made.tools, able, made.paths),
+        arguments=argument_checks([*made.tools, *made.deferred], able, made.paths),
         callable=callable_names(made, choice),
         must_call=wanted not in ("auto", "none") and not hosted,
         one_call=asked.parallel_tool_calls is False,

@@ -377,6 +377,8 @@ class Composer(ReasoningComposer):
         """Close the open item, if any; ``status`` is what it ends as."""
         if self._live is not None:
             self._close_live(self._live, status)
+        elif self._hosted is not None:
+            self._cut_hosted(self._hosted)
         elif self._item:
             if self._part:
                 self._close_part()

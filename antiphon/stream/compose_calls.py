@@ -24,7 +24,7 @@ from antiphon.errors import RemoteError
 from antiphon.ids import ItemIds
 from antiphon.stream.calls import CallPieces, call_item, is_object
 from antiphon.stream.deltas import CallArguments, CallStart, Delta
-from antiphon.stream.forms import Answered, Collected, Form, begun, collected, unfinished
+from antiphon.stream.forms import Answered, Collected, Form, begun, collected, cut, unfinished
 from antiphon.stream.gate import Gate
 from antiphon.types.events import (
     CustomToolCallInputDelta,
@@ -76,6 +76,7 @@ class CallComposer:
         "_calls",
         "_gate",
         "_held",
+        "_hosted",
         "_ids",
         "_index",
         "_item",
@@ -103,6 +104,7 @@ class CallComposer:
         self._answering: McpCall | None = None
         self._held: list[Delta] = []
         self._waits = False
+        self._hosted: HostedCall | None = None
         self._staged = 0
 
     @property
@@ -377,7 +379,7 @@ class CallComposer:
         kind = str(item.__struct_config__.tag)
         self._begin(kind, ID_PREFIX[kind])
         self._add(unfinished(item, self._item_id))
-        self._staged = 0
+        self._hosted, self._staged = item, 0
         self._hosted_stage(1)
 
     def _hosted_code(self, texts: Sequence[str]) -> None:
@@ -400,7 +402,12 @@ class CallComposer:
             self._hosted_code([code])
         whole = item.status == "completed"
         self._hosted_stage(len(STAGES[self._item]) - (not whole), code, ended=True)
+        self._hosted = None
         self._done(msgspec.structs.replace(item, id=self._item_id))
+
+    def _cut_hosted(self, item: HostedCall) -> None:
+        """Its end does not come."""
+        self._hosted_end(cut(item, self._gate.open_item(self._index).text))
 
     # -- items ------------------------------------------------------------------------------
 

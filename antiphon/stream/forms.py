@@ -229,3 +229,12 @@ def unfinished(item: HostedCall, id: str) -> HostedCall:
             return CodeInterpreterCall(item.container_id, "", None, id, "in_progress")
         case ImageGenerationCall():
             return ImageGenerationCall(id=id, status="in_progress")
+
+
+def cut(item: HostedCall, code: str) -> HostedCall:
+    """A hosted call whose end will not come. ``code``: as much as was written of it."""
+    if isinstance(item, CodeInterpreterCall):
+        return msgspec.structs.replace(item, code=code, status="incomplete")
+    # the API has no such status for an image
+    status = "failed" if isinstance(item, ImageGenerationCall) else "incomplete"
+    return msgspec.structs.replace(item, status=status)

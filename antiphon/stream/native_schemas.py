@@ -129,7 +129,7 @@ it worked. `type` says what to do with the file at `path`, `diff` holds the text
 shows about three unchanged lines before and after each change, exactly as they are in the file. \
 Every line of a hunk begins with one character that is not part of the file: a space for a line \
 that stays, `-` for a line that goes, `+` for a new line. A hunk begins with a line `@@`; where \
-its lines could be found in several places, write a line that stands above them in the file behind it, \
+its lines could be found in several places, write a line that stands above them behind it, \
 such as `@@ def area(self):`. A hunk that reaches to the end of the file ends with the line \
 `*** End of File`.
 - delete_file: an empty diff.

@@ -15,6 +15,7 @@ from typing import Any, Union
 import msgspec
 
 from antiphon.stream.fold import OpenItem
+from antiphon.stream.forms import cut
 from antiphon.stream.gate import Gate
 from antiphon.stream.grammar import ADDED, CALLING, CLOSING, PART, SUMMED, SUMMING
 from antiphon.stream.whole import text_done
@@ -39,6 +40,8 @@ from antiphon.types.items import (
     Reasoning,
 )
 from antiphon.types.tool_events import (
+    STAGES,
+    CodeDone,
     McpCallArgumentsDone,
     McpCallInProgress,
     McpListToolsFailed,
@@ -47,6 +50,7 @@ from antiphon.types.tool_events import (
 from antiphon.types.tool_items import (
     CodeInterpreterCall,
     FileSearchCall,
+    HostedCall,
     ImageGenerationCall,
     McpCall,
     McpListTools,
@@ -77,10 +81,6 @@ def opened(lines: bytes) -> list[Event]:
     """The events of some lines of a log."""
     events: list[Event] = _decoder.decode_lines(lines)
     return events
-
-
-_LASTING = frozenset({WebSearchCall, FileSearchCall, ImageGenerationCall})
-"""Items without deltas that are open for a while."""
 
 
 def call_under_way(gate: Gate, log: Sequence[Event]) -> McpCall | None:
@@ -135,14 +135,21 @@ def cut_open_items(gate: Gate, log: Sequence[Event]) -> None:
                 if item.state != CLOSING:
                     gate.emit(McpListToolsFailed(**at))
                 done = msgspec.structs.replace(added, error="The listing was interrupted.")
-            case CodeInterpreterCall():
-                code = item.text or added.code
-                done = msgspec.structs.replace(added, code=code, status="incomplete")
-            case _ if "status" in added.__struct_fields__ and type(added) in _LASTING:
-                done = msgspec.structs.replace(added, status="incomplete")
+            case WebSearchCall() | FileSearchCall() | CodeInterpreterCall() | ImageGenerationCall():
+                done = _cut_hosted(gate, item, added, own)
             case _:
                 done = added  # its events are one group, so this is a log cut by hand
         gate.emit(OutputItemDone(output_index=item.index, item=done))
+
+
+def _cut_hosted(gate: Gate, item: OpenItem, added: HostedCall, own: Sequence[Event]) -> HostedCall:
+    """The call with all its stages but the last: a replay knows nothing but the item."""
+    stages = STAGES[item.type]
+    told = sum(isinstance(event, stages) for event in own)
+    for stage in stages[told:-1]:
+        more = {"code": item.text} if stage is CodeDone else {}
+        gate.emit(stage(item_id=item.id, output_index=item.index, **more))
+    return cut(added, item.text)
 
 
 def _cut_summary(

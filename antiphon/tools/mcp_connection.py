@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import httpx2
 import mcp_types as protocol
+import msgspec
 from mcp import Client, MCPError
 from mcp.client import Transport
 from msgspec import Struct
@@ -32,10 +33,10 @@ from antiphon.tools.mcp_base import (
     McpResult,
 )
 from antiphon.tools.mcp_http import TRAFFIC, Traffic
-from antiphon.tools.mcp_results import outcome
+from antiphon.tools.mcp_results import outcome, too_long
 
-LISTED_MAX = 1_000
-"""Tools of one server; a longer list is an error."""
+PAGES_MAX = 100
+"""Of a list of tools; a longer one is an error. All pages together are one answer in bytes."""
 _GRACE_SECONDS = 0.5
 """How long a request whose HTTP failed may still become an answer of the server's own."""
 _LEAVE_SECONDS = 8.0
@@ -132,15 +133,19 @@ class Connection:
         async def every_page(client: Client) -> list[McpListed]:
             listed: list[McpListed] = []
             cursor: str | None = None
-            while True:
+            left = self._limits.answer_bytes_max
+            for _ in range(PAGES_MAX):
                 page = await client.list_tools(cursor=cursor, cache_mode="bypass")
-                listed += [_listed(tool) for tool in page.tools]
-                if page.next_cursor is None or page.next_cursor == cursor:
+                tools = [_listed(tool) for tool in page.tools]
+                left -= len(msgspec.json.encode(tools))
+                if left < 0:
+                    raise McpFailed(too_long(self._limits.answer_bytes_max))
+                listed += tools
+                if page.next_cursor is None:
                     return listed
                 cursor = page.next_cursor
-                if len(listed) > LISTED_MAX:
-                    words = f"The MCP server lists more than {LISTED_MAX} tools."
-                    raise McpFailed(McpError("mcp_protocol_error", protocol.INTERNAL_ERROR, words))
+            words = f"The MCP server's list has more than {PAGES_MAX} pages."
+            raise McpFailed(McpError("mcp_protocol_error", protocol.INTERNAL_ERROR, words))
 
         return await self._ask(every_page, self._limits.list_seconds)
 
@@ -183,6 +188,11 @@ class Connection:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
+    def _lost(self, life: _Life) -> None:
+        """A request has failed on the way: where all share one stream, that is broken."""
+        if life.one_stream:
+            self._retire(life)
+
     async def _ask(self, ask: Callable[[Client], Awaitable[T]], seconds: float) -> T:
         life = await self._connected()
         traffic, context = _watched()
@@ -198,14 +208,14 @@ class Connection:
             if asked.done() and not asked.cancelled():
                 return asked.result()
         except (MCPError, ValidationError, RuntimeError, OSError, ValueError) as error:
-            ended = isinstance(error, MCPError) and error.code == protocol.CONNECTION_CLOSED
-            if ended and life.one_stream:
-                self._retire(life)
+            if isinstance(error, MCPError) and error.code == protocol.CONNECTION_CLOSED:
+                self._lost(life)
             raise McpFailed(_fault(error, traffic)) from None
         finally:
             broke.cancel()
             asked.cancel()
         if traffic.error is not None:
+            self._lost(life)
             raise McpFailed(traffic.error)
         raise McpFailed(_GONE if life.task.done() else _too_slow(seconds))
 

@@ -146,6 +146,9 @@ OPAQUE_TYPES = frozenset(
 )
 """Item types the API names and we keep without interpreting."""
 
+LETTERS = frozenset({"agent_message"})
+"""Those of them a model is shown all the same, as text (``backends/letters.py``)."""
+
 Call = FunctionCall | CustomToolCall | NativeCall | ToolSearchCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput | NativeOutput | ToolSearchOutput
 """Calls that are answered by an item of its own, which names them by ``call_id``."""

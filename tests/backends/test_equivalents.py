@@ -14,6 +14,8 @@ from antiphon.backends.equivalents import PENDING, SHOWN, shown
 from antiphon.backends.estimate import turn_tokens
 from antiphon.backends.messages import messages_of
 from antiphon.backends.profiles import PROFILES
+from antiphon.backends.responses_items import Items
+from antiphon.backends.responses_profiles import DIALECTS
 from antiphon.stream.forms import NATIVE, collected
 from antiphon.types.content import InputImage
 from antiphon.types.items import (
@@ -304,3 +306,22 @@ def test_what_is_remembered_of_such_items_changes_no_byte(turn: Turn) -> None:
         part = msgspec.structs.replace(turn, items=turn.items[:end], known=Known(end, memo))
         plain = msgspec.structs.replace(part, known=None)
         assert encoded_body(part, GENERIC) == encoded_body(plain, GENERIC)
+
+
+# Upstreams that know such items -------------------------------------------------------------
+
+
+@pytest.mark.requirement("client-tools:native")
+def test_an_upstream_with_a_local_shell_is_told_outputs_by_the_id_of_the_call() -> None:
+    writer = Items(DIALECTS["openai"], "mark_")
+    call = LocalShellCall("c", LocalShellAction(["ls"], "exec", {}), "lsh_1", "completed")
+    output = LocalShellCallOutput("a", "lsho_1", "c", "completed")
+    written = b",".join(writer.written(Turn(model="m", items=[call, output])))
+    shown_call, shown_output = msgspec.json.decode(b"[" + written + b"]")
+    assert shown_call["type"] == "local_shell_call" and shown_call["call_id"] == "c"
+    assert shown_output == {
+        "type": "local_shell_call_output",
+        "id": "c",
+        "output": "a",
+        "status": "completed",
+    }

@@ -41,6 +41,7 @@ from tests.backends.strict_responses import (
     thinking,
 )
 from tests.backends.test_responses import joined
+from tests.backends.test_sse import reference
 
 MARK = CARRIED + "0_"
 BODY: dict[str, Any] = {
@@ -105,6 +106,27 @@ def test_a_whole_answer_says_what_the_stream_says() -> None:
     whole, streamed = ([d for d in one if type(d) not in (ItemStart, ItemStage)] for one in told)
     assert whole == streamed
     assert sum(type(d) is ItemStart for d in told[0]) == 2
+
+
+BLOCKS = [
+    b"event: a\ndata: {}",
+    b"event: b\ndata: x y",
+    b"event: c\ndata: 1\ndata: 2",
+    b"event: d",
+    b"data: 3",
+    b"event: e\nid: 1\ndata: 4",
+    b"event: f\ndata:5",
+    b": event: g\ndata: 6",
+]
+
+
+@pytest.mark.requirement("responses-upstream:cut")
+@given(blocks=st.lists(st.sampled_from(BLOCKS), max_size=8), cut=st.integers(0, 200))
+def test_named_events_are_read_as_the_standard_says(blocks: list[bytes], cut: int) -> None:
+    stream = b"".join(block + b"\n\n" for block in blocks)
+    parser = Events()
+    told = [*parser.feed(stream[:cut]), *parser.feed(stream[cut:])]
+    assert told == reference(stream)
 
 
 @pytest.mark.requirement("responses-upstream:cut")

@@ -63,7 +63,7 @@ FIELDS = st.sampled_from(
 )
 TEXTS = st.one_of(
     st.just(b""),
-    st.text(st.characters(exclude_characters="\r\n"), max_size=6).map(str.encode),
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=6).map(str.encode),
     st.binary(max_size=6).map(lambda b: b.replace(b"\r", b".").replace(b"\n", b".")),
 )
 LINES = st.builds(lambda field, text, end: field + text + end, FIELDS, TEXTS, LINE_ENDS)

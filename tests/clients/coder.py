@@ -45,6 +45,7 @@ HAND_OVER = "Write a hand-over note"
 WEATHER = {"get_weather": {"city": "Paris"}, "tool_search": {"query": "weather of a city"}}
 
 _WRONG = re.compile(r"^ *return a - b$", re.M)
+_AGENT = re.compile(r'"(?:agent_id|task_name)":"([^"]+)"')
 _READ = re.compile(r"read (\d+)")
 _SUMMARY = re.compile(r"SUMMARY: (\d+) of (\d+) parts read")
 
@@ -171,9 +172,12 @@ def _ask(told: tuple[str, ...]) -> str:
 def _delegate(told: tuple[str, ...]) -> str:
     match len(told):
         case 0:
-            raise Move(("spawn_agent", {"message": "pineapple"}))
+            raise Move(("spawn_agent", {"message": "pineapple", "task_name": "fruit"}))
         case 1:
-            raise Move(("wait_agent", {"targets": [json.loads(told[0])["agent_id"]]}))
+            targets = _AGENT.findall(told[0])
+            if not targets:
+                return f"There is no agent: {told[0]}"
+            raise Move(("wait_agent", {"targets": targets, "timeout_ms": 20_000}))
         case _:
             return f"It said: {told[-1]}"
 
@@ -226,7 +230,8 @@ def _ending(offered: dict[str, Json], name: str) -> Json | None:
 
 def _arguments(function: Json, argument: Any) -> str:
     if isinstance(argument, dict):
-        return json.dumps(argument)
+        taken = function["parameters"]["properties"]
+        return json.dumps({key: value for key, value in argument.items() if key in taken})
     (name,) = function["parameters"]["required"]
     return json.dumps({name: argument})
 

@@ -12,6 +12,7 @@ import pytest
 from tests.clients import page, seen
 from tests.clients.client import EXAMPLES, PINS, PROGRAMS, Client
 from tests.clients.registry import CLIENTS
+from tests.clients.roads import LEFT_OUT
 from tests.clients.seen import Seen
 from tests.clients.site import Site
 from tests.clients.trial import Trial, attempt
@@ -123,6 +124,14 @@ def test_every_client_was_seen_and_nothing_failed() -> None:
     assert set(known) == {client.name for client in CLIENTS}
     assert {name: it.failed for name, it in known.items() if it.failed} == {}
     assert [name for name, it in known.items() if len(it.passed) < 3] == []
+
+
+@pytest.mark.requirement("clients:roads:translated")
+def test_what_is_left_out_on_a_road_is_a_check_there_is() -> None:
+    known = seen.load()
+    for clients in LEFT_OUT.values():
+        for name, checks in clients.items():
+            assert checks < set(known[name].passed), name
 
 
 @pytest.mark.requirement("clients:page:seen")

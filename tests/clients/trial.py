@@ -61,6 +61,11 @@ class Trial(Struct, frozen=True):
     def good(self) -> bool:
         return bool(self.checks) and not self.failed and not self.trouble
 
+    def without(self, checks: frozenset[str]) -> Trial:
+        """The same without these checks, whatever they found."""
+        kept = [it for it in self.checks if it.check not in checks]
+        return Trial(self.client, self.version, kept, self.trouble)
+
 
 def attempt(client: Client, command: list[str], site: Site, folder: Path) -> Trial:
     """Run the program in ``folder``, which is empty. Never longer than the client may take."""

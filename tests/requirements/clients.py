@@ -11,6 +11,11 @@ REQUIREMENTS = {
     "clients:registry:complete": Requirement(
         "issue §4", "Every client has exact pins, a program, an example and a row on the page."
     ),
+    "clients:roads:translated": Requirement(
+        "issue §3, §4",
+        "A client's checks hold too when every model is behind a chat-completions server or one "
+        "that speaks the Responses API.",
+    ),
     "clients:page:seen": Requirement(
         "issue §4", "The compatibility page says what the last run saw, failures included."
     ),

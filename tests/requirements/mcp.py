@@ -63,6 +63,9 @@ REQUIREMENTS = {
     ),
     "mcp:approval:replicas": Requirement("issue", "The same holds on two replicas."),
     "mcp:approval:claim": Requirement("ours", "Approvals are taken all or none, on any database."),
+    "mcp:approval:unused": Requirement(
+        "ours", "An approval whose call was never begun may be used again."
+    ),
     "mcp:approval:denied": Requirement("api-surface", "A denied call is not made."),
     "mcp:approval:unknown": Requirement(
         "issue", "Unknown, repeated and mismatched answers are a precise 400."

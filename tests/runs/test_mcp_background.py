@@ -27,7 +27,7 @@ from antiphon.types.codec import decode_create, encode
 from antiphon.types.events import TERMINAL_EVENTS, Event
 from antiphon.types.response import Response
 from tests.runs.rig import PROJECT, Rig
-from tests.runs.test_mcp import free, plain, served, tool
+from tests.runs.test_mcp import free, kinds, plain, served, tool
 from tests.runs.test_resume import ids_in, lines
 from tests.runs.test_tools import Behind, died, until
 from tests.tools.mcp_servers import Desk
@@ -183,6 +183,31 @@ async def test_cancelling_ends_a_list_and_a_call() -> None:
         assert response["status"] == "cancelled"
         assert response["output"][1]["status"] == "incomplete"
         desk.wait.set()
+
+
+@pytest.mark.requirement("mcp:approval:unused")
+async def test_an_approval_whose_call_was_never_begun_may_be_used_again() -> None:
+    desk = Desk("note")
+    async with behind(desk) as made:
+        first = await made.house.create("tool", tools=[tool(desk)])
+        answer = {
+            "type": "mcp_approval_response",
+            "approval_request_id": plain(first)[1]["id"],
+            "approve": True,
+        }
+        more: dict[str, Any] = {"tools": [tool(desk)], "input": [plain(first)[1], answer]}
+        desk.holds_lists = asyncio.Event()
+        working = await made.work()
+        id = await made.queue("echo", **more)
+        await until(lambda: desk.lists == 2)
+        with pytest.raises(ClientError):
+            await made.house.create("echo", **more)
+        assert await working.cancel(PROJECT, id)
+        assert (await made.ended(id))["status"] == "cancelled" and desk.asked == []
+        desk.holds_lists.set()
+        response = await made.house.create("echo", **more)
+        assert kinds(response) == ["mcp_list_tools", "mcp_call", "message"]
+        assert len(desk.asked) == 1
 
 
 # Wherever a log is cut ----------------------------------------------------------------------

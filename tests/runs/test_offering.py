@@ -120,6 +120,9 @@ async def test_a_namespace_is_described_once_and_echoed_as_declared() -> None:
         ([space("a", function("b")), function("a__b")], "tools[1]"),
         ([SEARCH, function("tool_search")], "tools[1]"),
         ([function("shell"), {"type": "shell"}], "tools[1]"),
+        ([SEARCH, space("a", deferred("b")), function("a__b")], "tools[2]"),
+        ([SEARCH, function("a__b"), space("a", deferred("b"))], "tools[2].tools[0]"),
+        ([SEARCH, deferred("shell"), {"type": "shell"}], "tools[2]"),
     ],
 )
 async def test_two_tools_of_one_name_are_refused(tools: list[Any], param: str) -> None:
@@ -236,6 +239,14 @@ async def test_a_deferred_tool_is_neither_shown_nor_callable_before() -> None:
         assert not any(isinstance(item, FunctionCall) for item in made.output)
 
 
+@pytest.mark.requirement("offering:search:hidden")
+async def test_a_deferred_tool_is_checked_before_it_is_found() -> None:
+    broken = {**deferred("a"), "strict": True, "parameters": {"properties": {"x": {"type": 1}}}}
+    async with rig() as r:
+        error = await refused(r, tools=[SEARCH, broken])
+        assert error.param == "tools[1].parameters"
+
+
 @pytest.mark.requirement("offering:search:persists")
 async def test_what_was_found_stays_loaded() -> None:
     async with rig() as r:
@@ -247,6 +258,9 @@ async def test_what_was_found_stays_loaded() -> None:
         chained: dict[str, Any] = {"previous_response_id": made.id, "input": [output]}
         assert await shown(r, tools=tools, **chained) == ["tool_search", "crm__find_customer"]
         assert await shown(r, **chained) == ["crm__find_customer"]
+        newer = space("crm", deferred("find_customer", "Another description."))
+        turn = await turn_of(r, tools=[SEARCH, newer], **chained)
+        assert turn["tools"][1]["description"].startswith("Another description.")
         whole = await r.items((await r.create("echo", **chained)).id)
         sent = {"input": [*whole, SAY], "store": False}
         assert await shown(r, **sent) == ["crm__find_customer"]
@@ -333,6 +347,20 @@ async def test_additional_tools_are_there_from_their_item_on() -> None:
         assert newer["tools"][1]["description"].startswith("Newer.")
         r.runs.memory.forget(PROJECT, second.id)
         assert await shown(r, input="go on", **more) == ["own", "crm__find"]
+
+
+@pytest.mark.requirement("offering:additional:effective")
+async def test_the_same_item_sent_again_is_not_doubled() -> None:
+    async with rig() as r:
+        item = {**bring(function("a")), "id": "at_mine"}
+        first = await r.create("echo", input=[item, SAY])
+        again = [item, {"role": "user", "content": "more"}]
+        second = await r.create("echo", input=again, previous_response_id=first.id)
+        kinds = [one["type"] for one in await r.items(second.id)]
+        assert kinds.count("additional_tools") == 1
+        changed = [{**item, **bring(function("b"))}, SAY]
+        names = await shown(r, input=changed, previous_response_id=second.id)
+        assert names == ["a", "b"]
 
 
 @pytest.mark.requirement("offering:additional:choice")

@@ -158,3 +158,101 @@ async def test_a_socket_is_as_lenient_as_its_handshake(house: House, server: str
         async with connect(path) as socket:
             refused = await Talk(socket).refused(input="x", tools=TOOLS)
             assert refused == (400, "unsupported_value", "tools[1].type")
+
+
+def _function(name: str, **more: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {}, "additionalProperties": False}
+    return {
+        "type": "function",
+        "name": name,
+        "description": name,
+        "strict": False,
+        "parameters": parameters,
+        **more,
+    }
+
+
+def _group(name: str, *tools: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "namespace", "name": name, "description": f"All of {name}", "tools": [*tools]}
+
+
+PATCH = {
+    "type": "custom",
+    "name": "apply_patch",
+    "description": "Edits files.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"},
+}
+DISCOVERY = {
+    "type": "tool_search",
+    "execution": "client",
+    "description": "# Tool discovery",
+    "parameters": {"type": "object", "properties": {"query": {"type": "string"}}},
+}
+AGENTS = [_function(name) for name in ("close_agent", "spawn_agent", "wait_agent")]
+LITE = [
+    _group("functions", PATCH | {"name": "exec"}, _function("wait")),
+    _group("clock", _function("sleep")),
+    _group("collaboration", *AGENTS),
+]
+SAYS = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+CODEX: dict[str, tuple[Any, Any, list[str]]] = {
+    "freeform": (
+        [_function("exec_command"), PATCH, DISCOVERY, SEARCH | {"search_content_types": ["text"]}],
+        [SAYS],
+        ["tools[3]:web_search"],
+    ),
+    "its own agents": (
+        [_function("exec_command"), _group("multi_agent_v1", *AGENTS), SEARCH],
+        [SAYS],
+        ["tools[2]:web_search", "reasoning.summary"],
+    ),
+    "tools as an item": (
+        openai.omit,
+        [{"type": "additional_tools", "id": "at_1", "role": "developer", "tools": LITE}, SAYS],
+        [],
+    ),
+}
+"""By the kind of model: Codex's tools, its input, and what is left out of that."""
+
+
+@pytest.mark.requirement("offering:unsupported:agents")
+@pytest.mark.parametrize("name", CODEX)
+async def test_what_codex_sends_for_each_kind_of_model_is_taken(name: str) -> None:
+    tools, items, left_out = CODEX[name]
+    asked: dict[str, Any] = {
+        "model": "scripted/tool",
+        "tools": tools,
+        "input": items,
+        "tool_choice": "auto",
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": "01a2056c",
+        "text": {"verbosity": "low"},
+        "reasoning": {"summary": "auto"} if "agents" in name else {"effort": "low"},
+        "extra_body": {"client_metadata": {"turn_id": "t"}},
+    }
+    async with site() as (_, client):
+        response, told = await made(client, AGENT, **asked)
+        assert sorted(told) == sorted(left_out)
+        (call,) = response.output
+        if name == "tools as an item":
+            assert (call.namespace, call.name) == ("functions", "exec")
+
+
+@pytest.mark.requirement("offering:additional:effective")
+async def test_a_socket_remembers_what_items_brought_to_a_response_that_is_not_stored(
+    house: House,
+) -> None:
+    item = {"type": "additional_tools", "role": "developer", "tools": LITE}
+    async with served(house, SERVERS[0]) as (origin, _):
+        async with connect(f"{origin}/v1/responses") as socket:
+            talk = Talk(socket)
+            warm = await talk.made(model="tool", input=[item], store=False, generate=False)
+            asked = {"previous_response_id": warm["id"], "store": False}
+            first = await talk.made(model="tool", input="hi", **asked)
+            (call,) = first["output"]
+            assert (call["namespace"], call["name"]) == ("functions", "exec")
+            output = {"type": "custom_tool_call_output", "call_id": call["call_id"]}
+            asked = {"previous_response_id": first["id"], "store": False}
+            last = await talk.made(model="settings", input=[output | {"output": "x"}], **asked)
+            assert "functions__exec" in last["output"][0]["content"][0]["text"]

@@ -370,7 +370,6 @@ CODEX = shutil.which("codex")
 CODEX_CONFIG = """
 model = "scripted/echo"
 model_provider = "antiphon"
-web_search = "disabled"
 
 [model_providers.antiphon]
 name = "Antiphon"
@@ -378,9 +377,6 @@ base_url = "http://127.0.0.1:{port}/v1"
 wire_api = "responses"
 supports_websockets = true
 env_key = "ANTIPHON_KEY"
-
-[features]
-multi_agent = false
 """
 
 

@@ -152,7 +152,7 @@ async def streamable(
 
 
 @asynccontextmanager
-async def sse(desk: Desk) -> AsyncIterator[Desk]:
+async def sse(desk: Desk, intercept: Intercept | None = None) -> AsyncIterator[Desk]:
     """Serves ``desk`` over SSE, the older transport: a POST to its address is a 405."""
     transport = SseServerTransport("/messages/")
     server = desk.server()
@@ -163,7 +163,7 @@ async def sse(desk: Desk) -> AsyncIterator[Desk]:
         return Response()
 
     routes = [Route("/sse", listen), Mount("/messages/", app=transport.handle_post_message)]
-    async with _serving(Starlette(routes=routes), desk, None) as origin:
+    async with _serving(Starlette(routes=routes), desk, intercept) as origin:
         desk.url = f"{origin}/sse"
         yield desk
 

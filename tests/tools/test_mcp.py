@@ -149,6 +149,12 @@ async def test_every_page_of_a_list_is_read(mcp: Mcp) -> None:
         session = mcp.session(McpPlace("desk", desk.url))
         assert [one.name for one in await session.tools()] == [f"tool_{n}" for n in range(25)]
         session.leave()
+        desk.page = 0
+        with pytest.raises(McpFailed, match="more than 100 pages"):
+            await mcp.session(McpPlace("desk", desk.url)).tools()
+        desk.names, desk.page = tuple(f"tool_{n}_" + "x" * 1_000 for n in range(300)), 50
+        with pytest.raises(McpFailed, match="longer than 200000 bytes"):
+            await mcp.session(McpPlace("desk", desk.url)).tools()
         desk.refuses_lists = True
         with pytest.raises(McpFailed) as failed:
             await mcp.session(McpPlace("desk", desk.url)).tools()
@@ -179,17 +185,18 @@ async def test_a_server_that_fails_later_is_told_as_it_is(mcp: Mcp) -> None:
     async def breaks(request: Any) -> Response | None:
         return Response("no", status_code=500) if failing else None
 
-    desk = Desk()
-    async with streamable(desk, intercept=breaks):
-        session = mcp.session(McpPlace("desk", desk.url))
-        assert (await session.call("echo", {"text": "x"}, key="k")).output == "echo: x"
-        failing = True
-        error = (await session.call("echo", {"text": "x"}, key="k")).error
-        assert error is not None
-        assert (error.kind, error.code) == ("http_error", 500)
-        failing = False
-        assert (await session.call("echo", {"text": "y"}, key="k")).output == "echo: y"
-        session.leave()
+    for serve in (streamable, sse):
+        desk = Desk()
+        async with serve(desk, intercept=breaks):
+            session = mcp.session(McpPlace("desk", desk.url))
+            assert (await session.call("echo", {"text": "x"}, key="k")).output == "echo: x"
+            failing = True
+            error = (await session.call("echo", {"text": "x"}, key="k")).error
+            assert error is not None
+            assert (error.kind, error.code) == ("http_error", 500)
+            failing = False
+            assert (await session.call("echo", {"text": "y"}, key="k")).output == "echo: y"
+            session.leave()
 
 
 @pytest.mark.requirement("mcp:error:protocol")

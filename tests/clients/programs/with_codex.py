@@ -231,6 +231,11 @@ def delegates_to_another_agent(codex: Codex, ran: Ran) -> None:
     assert "pineapple" in ran.said, ran.said
 
 
+@on_both(lambda codex: codex.exec("delegate", model=LITE))
+def delegates_by_messages_between_agents(codex: Codex, ran: Ran) -> None:
+    assert "FINAL_ANSWER" in ran.said and "pineapple" in ran.said, ran.said
+
+
 @check
 def falls_back_at_once_where_websockets_are_off() -> None:
     folder = Path.cwd() / "without-websockets"
