@@ -37,6 +37,7 @@ from antiphon.runs.said import Said
 from antiphon.runs.sealed import Keeper
 from antiphon.runs.steps import Steps
 from antiphon.runs.wishes import (
+    NOTHING_LEFT_OUT,
     Gaining,
     Terms,
     Wishes,
@@ -159,7 +160,8 @@ async def resolve(
     asked now, so nothing has to be said. ``holding``: enters its conversation, locked until the
     context is ended or abandoned; not if ``counting``. ``begun``: again. ``functions``: ours.
     ``lenient``: for a coding agent."""
-    left_out = droppable(settings, lenient, mcp)
+    dropping = lenient or settings.unsupported_tools == "drop"
+    left_out = droppable(settings, lenient, mcp) if dropping else NOTHING_LEFT_OUT
     able, wishes = wishes_of(asked, backend, settings, warm, functions, left_out)
     response_id = ids.mint("resp") if begun is None else begun.response_id
     item_ids = ItemIds(response_id, 0 if begun is None else begun.last_id)
@@ -249,7 +251,7 @@ def _context(
         past=found.past,
         served=wishes.offer.served,
         forms=wishes.offer.forms,
-        gaining=gaining(wishes, found.bringing),
+        gaining=None if wishes.plain else gaining(wishes, found.bringing),
     )
 
 

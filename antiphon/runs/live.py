@@ -324,6 +324,8 @@ class Live:
         step = run.step
         try:
             events = run.answered({call_id: output})
+        except RemoteError as error:  # what the model said after the call is nonsense
+            return self._fail(error)
         except Exception as error:
             return self._crash(error)
         self._tell_of(step, events)

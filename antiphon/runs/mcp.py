@@ -131,7 +131,8 @@ async def taken(
 
 
 def unused(plan: McpPlan, project: str, response_id: str) -> Callable[[Any], list[Begin[None]]]:
-    """For ``Context.also``: a response that ends before it began a call gives its approvals back."""
+    """For ``Context.also``: approvals are given back by a response that ends before it began a
+    call."""
 
     def ending(row: object) -> list[Begin[None]]:
         if plan.begun:

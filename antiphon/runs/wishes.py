@@ -76,7 +76,7 @@ UNCONDITIONAL = frozenset(
 
 _BRINGS = frozenset({"additional_tools", "tool_search_output", "item_reference", None})
 """Raw types of items that may bring tools."""
-_NONE: frozenset[str] = frozenset()
+NOTHING_LEFT_OUT: frozenset[str] = frozenset()
 
 
 class Wishes(Struct, frozen=True):
@@ -123,7 +123,7 @@ def wishes_of(
     settings: RunSettings,
     warm: bool = False,
     functions: Mapping[str, ServerTool] = {},
-    left_out: frozenset[str] = frozenset(),
+    left_out: frozenset[str] = NOTHING_LEFT_OUT,
 ) -> tuple[Capabilities, Wishes]:
     """What the request asks for, and what its model can do. Raises ``ClientError``. ``warm``: it
     need not have anything to say yet. ``functions``: those the server answers, by name.
@@ -158,7 +158,7 @@ def droppable(settings: RunSettings, lenient: bool, presented: Presented | None)
     agents (``lenient``) always send, or none (``runs.unsupported_tools``)."""
     policy = settings.unsupported_tools
     if policy == "refuse" or (policy == "auto" and not lenient):
-        return _NONE
+        return NOTHING_LEFT_OUT
     types = HOSTED if policy == "drop" else UNCONDITIONAL
     return types if presented is None else types.difference(presented.presented)
 

@@ -15,8 +15,8 @@ from tests.process.server import Server
 LETTER: dict[str, Any] = {
     "type": "agent_message",
     "id": "amsg_1",
-    "author": "/root",
-    "recipient": "/root/fruit",
+    "author": "/lead",
+    "recipient": "/lead/fruit",
     "content": [
         {"type": "input_text", "text": "Task: "},
         {"type": "encrypted_content", "encrypted_content": "peel it"},

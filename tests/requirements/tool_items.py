@@ -28,4 +28,7 @@ REQUIREMENTS = {
     "stream:tools:stages": Requirement(
         "api-surface §7.4", "Stages of hosted calls keep their order."
     ),
+    "stream:tools:stages-cut": Requirement(
+        _ISSUE, "A hosted call that is cut or taken over is closed as what it is, and replays."
+    ),
 }

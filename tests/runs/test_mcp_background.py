@@ -195,7 +195,8 @@ async def test_an_approval_whose_call_was_never_begun_may_be_used_again() -> Non
             "approval_request_id": plain(first)[1]["id"],
             "approve": True,
         }
-        more: dict[str, Any] = {"tools": [tool(desk)], "input": [plain(first)[1], answer]}
+        said = [{"role": "user", "content": "Note it."}, plain(first)[1], answer]
+        more: dict[str, Any] = {"tools": [tool(desk)], "input": said}
         desk.holds_lists = asyncio.Event()
         working = await made.work()
         id = await made.queue("echo", **more)

@@ -114,6 +114,7 @@ def spelled(context: Context | Refused) -> Any:
     said["ids"] = context.ids.mint("next")
     said["known"] = context.turn.known and (context.turn.known.length, context.turn.known.memo)
     said["turn"] = msgspec.structs.replace(context.turn, known=None)
+    said["seal"], said["unseal"] = context.seal is not None, context.unseal is not None
     del said["clock"]
     return said
 

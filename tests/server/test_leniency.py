@@ -244,15 +244,17 @@ async def test_a_socket_remembers_what_items_brought_to_a_response_that_is_not_s
     house: House,
 ) -> None:
     item = {"type": "additional_tools", "role": "developer", "tools": LITE}
-    async with served(house, SERVERS[0]) as (origin, _):
-        async with connect(f"{origin}/v1/responses") as socket:
-            talk = Talk(socket)
-            warm = await talk.made(model="tool", input=[item], store=False, generate=False)
-            asked = {"previous_response_id": warm["id"], "store": False}
-            first = await talk.made(model="tool", input="hi", **asked)
-            (call,) = first["output"]
-            assert (call["namespace"], call["name"]) == ("functions", "exec")
-            output = {"type": "custom_tool_call_output", "call_id": call["call_id"]}
-            asked = {"previous_response_id": first["id"], "store": False}
-            last = await talk.made(model="settings", input=[output | {"output": "x"}], **asked)
-            assert "functions__exec" in last["output"][0]["content"][0]["text"]
+    async with (
+        served(house, SERVERS[0]) as (origin, _),
+        connect(f"{origin}/v1/responses") as socket,
+    ):
+        talk = Talk(socket)
+        warm = await talk.made(model="tool", input=[item], store=False, generate=False)
+        asked = {"previous_response_id": warm["id"], "store": False}
+        first = await talk.made(model="tool", input="hi", **asked)
+        (call,) = first["output"]
+        assert (call["namespace"], call["name"]) == ("functions", "exec")
+        output = {"type": "custom_tool_call_output", "call_id": call["call_id"]}
+        asked = {"previous_response_id": first["id"], "store": False}
+        last = await talk.made(model="settings", input=[output | {"output": "x"}], **asked)
+        assert "functions__exec" in last["output"][0]["content"][0]["text"]

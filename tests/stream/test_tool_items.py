@@ -269,3 +269,37 @@ def test_a_hosted_call_has_all_its_stages_in_order(begun: HostedCall, ended: Hos
     if ended.status != "completed":
         expected.pop()
     assert middle == [stage for stage in expected if stage != "done"]
+
+
+@pytest.mark.requirement("stream:tools:stages-cut")
+@pytest.mark.parametrize("begun", [begun for begun, _ in HOSTED])
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_hosted_call_that_is_cut_stays_what_it_is(begun: HostedCall, taken_over: bool) -> None:
+    cuts = Cuts()
+    batches: list[list[Delta]] = [[ItemStart(begun)]]
+    if isinstance(begun, CodeInterpreterCall):
+        batches.append([ItemStage(code="pri"), ItemStage(code="nt")])
+    if taken_over:
+        first = Composer(before := Gate(response()), ItemIds(RESPONSE_ID))
+        before.emit(Created(response=before.response))
+        before.emit(InProgress(response=before.response))
+        for batch in batches:
+            first.feed(batch)
+        log = before.take()
+        gate = Gate(response(), cuts=cuts)
+        gate.again(log)
+        cut_open_items(gate, log)
+        events = [*log, *gate.take()]
+    else:
+        gate, groups = composed(batches, cut=True, cuts=cuts)
+        events = [event for group in groups for event in group]
+    (item,) = gate.response.output
+    assert type(item) is type(begun)
+    assert item.status == ("failed" if isinstance(item, ImageGenerationCall) else "incomplete")
+    if isinstance(item, CodeInterpreterCall):
+        assert item.code == "print"
+    stored = finished(gate)
+    again = replay(stored, unpacked(cuts.packed()))
+    assert [msgspec.json.encode(e) for e in again] == [
+        msgspec.json.encode(e) for e in [*events, *gate.take()]
+    ]
