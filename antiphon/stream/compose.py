@@ -65,7 +65,7 @@ from antiphon.types.items import (
     Reasoning,
     Status,
 )
-from antiphon.types.tool_items import McpListTools, ToolSearchOutput
+from antiphon.types.tool_items import McpCall, McpListTools, ToolSearchOutput
 
 Seal = Callable[[Sequence[str]], str | UnsetType]
 
@@ -410,7 +410,7 @@ class Composer(ReasoningComposer):
         return item
 
 
-_UNSAID = (Reasoning, Compaction, FunctionCallOutput, ToolSearchOutput, McpListTools)
+_UNSAID = (Reasoning, Compaction, FunctionCallOutput, ToolSearchOutput, McpListTools, McpCall)
 """Items after which a turn that is over still owes an answer."""
 
 _COMPOSE: dict[type[Any], Callable[[Composer, Any], None]] = {
