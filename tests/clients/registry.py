@@ -32,8 +32,8 @@ PYTHON_CLIENTS: tuple[Client, ...] = (
         "OpenAI Python",
         _URL_AND_KEY,
         "All checks but one run with `_strict_response_validation`: its type of what "
-        "`responses.compact` returns has no room for the user's messages, which the hosted API "
-        "returns too.",
+        "`responses.compact` returns has no room for the user's messages, which the API "
+        "keeps in it.",
         dev=True,
     ),
     python(
