@@ -4,6 +4,8 @@ A function's or freeform call begins with its name and id and goes on in pieces.
 with an item of its own (a shell's, a patch) is there at once; it becomes the call of the function
 a model without that tool would have made, so that the composer makes the same item of both
 (``stream/forms.py``). Calls the upstream makes itself pass as they are.
+
+An upstream may leave out the places of its output, or use one twice: calls are counted here.
 """
 
 from __future__ import annotations
@@ -17,8 +19,17 @@ from msgspec import Raw
 from antiphon.backends.chat_body import Offered
 from antiphon.backends.freeform import Unwrap
 from antiphon.backends.responses_wire import UNREADABLE, Item
-from antiphon.stream.deltas import CallArguments, CallStart, Delta
+from antiphon.errors import RemoteError
+from antiphon.stream.deltas import (
+    CallArguments,
+    CallStart,
+    Delta,
+    ItemEnd,
+    ItemStage,
+    ItemStart,
+)
 from antiphon.stream.forms import NATIVE
+from antiphon.types.base import given
 from antiphon.types.tool_items import (
     ApplyPatchCall,
     ComputerCall,
@@ -32,32 +43,31 @@ CALL_ID_LENGTH_MAX = 64
 
 _encode = msgspec.json.Encoder().encode
 _decode_hosted = msgspec.json.Decoder(HostedCall).decode
-_decode_native = msgspec.json.Decoder(
-    ShellCall | LocalShellCall | ApplyPatchCall | ComputerCall
-).decode
+_Native = ShellCall | LocalShellCall | ApplyPatchCall | ComputerCall
 
 
 class _Call:
     """One call while it arrives."""
 
-    __slots__ = ("pieces", "unwrap")
+    __slots__ = ("number", "pieces", "unwrap")
 
-    def __init__(self, unwrap: Unwrap | None) -> None:
+    def __init__(self, number: int, unwrap: Unwrap | None) -> None:
+        self.number = number
         self.unwrap = unwrap
         self.pieces = False
 
 
 class Calls:
-    """The calls of one answer, by their place in the upstream's output. True once there is one.
-    ``offered``: the turn's tools by the name the upstream knows."""
+    """The calls of one answer, open ones by their place in the upstream's output. True once there
+    is one. ``offered``: the turn's tools by the name the upstream knows."""
 
     def __init__(self, offered: Mapping[str, Offered]) -> None:
         self._offered = offered
         self._calls: dict[int, _Call] = {}
-        self._any = False
+        self._count = 0
 
     def __bool__(self) -> bool:
-        return self._any
+        return self._count > 0
 
     def begin(self, item: Item, index: int) -> list[Delta]:
         """A call was added. One without a name waits for its end."""
@@ -67,9 +77,9 @@ class Calls:
         custom = item.type == "custom_tool_call"
         tool = self._offered.get(name) or Offered(name, "custom" if custom else "function")
         wrapped = tool.kind == "custom" and not custom
-        self._calls[index] = _Call(Unwrap() if wrapped else None)
-        self._any = True
-        return [CallStart(index, tool.kind, tool.name, _usable(item.call_id))]
+        self._calls[index] = _Call(self._count, Unwrap() if wrapped else None)
+        self._count += 1
+        return [CallStart(self._count - 1, tool.kind, tool.name, _usable(item.call_id))]
 
     def piece(self, index: int, text: str) -> list[Delta]:
         """A piece of the arguments or the input of the call at ``index``."""
@@ -79,7 +89,7 @@ class Calls:
         call.pieces = True
         if call.unwrap is not None:
             text = call.unwrap.feed(text)
-        return [CallArguments(index, text)] if text else []
+        return [CallArguments(call.number, text)] if text else []
 
     def end(self, item: Item, index: int) -> list[Delta]:
         """A call is whole: what of it was not told yet."""
@@ -92,26 +102,71 @@ class Calls:
             text = whole if isinstance(whole, str) else _encode(whole or {}).decode()
             deltas += self.piece(index, text)
         if call.unwrap is not None and (rest := call.unwrap.end()):
-            deltas.append(CallArguments(index, rest))
+            deltas.append(CallArguments(call.number, rest))
+        del self._calls[index]
         return deltas
 
-    def native(self, type: str, raw: Raw, index: int) -> list[Delta] | None:
-        """A call of a tool that is more than a function; None if it is none of these."""
+    def native(self, type: str, raw: Raw) -> list[Delta] | None:
+        """A call of a tool that is more than a function; None if it is none of these. Raises
+        ``RemoteError`` for one that cannot be read: it must not go missing."""
         arguments_of = _ARGUMENTS.get(type)
         if arguments_of is None:
             return None
         try:
-            item: Any = _decode_native(raw)
+            said = msgspec.json.decode(raw)
+            call_id = said.get("call_id")
+            item: Any = msgspec.convert({**said, "call_id": "any"}, _Native)
         except UNREADABLE:
-            return None
-        self._any = True
+            raise RemoteError(
+                f"The upstream made a '{type[:64]}' that cannot be read.",
+                code="upstream_invalid_response",
+                retryable=False,
+            ) from None
         name, arguments = arguments_of(item)
-        start = CallStart(index, "function", name, _usable(item.call_id))
-        return [start, CallArguments(index, _encode(arguments).decode())]
+        number, self._count = self._count, self._count + 1
+        start = CallStart(number, "function", name, _usable(call_id))
+        return [start, CallArguments(number, _encode(arguments).decode())]
 
 
-def _usable(call_id: str | None) -> str:
-    return call_id if call_id and len(call_id) <= CALL_ID_LENGTH_MAX else ""
+class Hosted:
+    """The calls of one answer that the upstream makes itself. One is told while it goes on
+    (``live``: its place); whatever else is said meanwhile has to wait, and one that went on beside
+    it is told when it is over."""
+
+    def __init__(self) -> None:
+        self.live: int | None = None
+        self._kind: type[Any] | None = None
+
+    def begin(self, raw: Raw, index: int) -> list[Delta]:
+        call = hosted_call(raw)
+        if call is None or self.live is not None:
+            return []
+        self.live, self._kind = index, type(call)
+        return [ItemStart(call)]
+
+    def stage(self, index: int | None, stage: ItemStage) -> list[Delta]:
+        """How far the live one is."""
+        mine = self.live is not None and (index is None or index == self.live)
+        return [stage] if mine else []
+
+    def end(self, raw: Raw, index: int) -> tuple[list[Delta], bool] | None:
+        """One is over; whether it was the live one. None if the item is anything else."""
+        call = hosted_call(raw)
+        if call is None:
+            return None
+        if call.status != "completed":  # over it is, and the answer went on without it
+            lasting = call.status in ("in_progress", "searching", "generating", "interpreting")
+            known = not lasting and given(call.status)
+            call = msgspec.structs.replace(call, status="failed" if known else "completed")
+        if self.live == index and type(call) is self._kind:
+            self.live = None
+            return [ItemEnd(call)], True
+        return [ItemStart(call), ItemEnd(call)], False
+
+
+def _usable(call_id: Any) -> str:
+    fits = isinstance(call_id, str) and len(call_id) <= CALL_ID_LENGTH_MAX
+    return str(call_id) if fits else ""
 
 
 def hosted_call(raw: Raw) -> HostedCall | None:

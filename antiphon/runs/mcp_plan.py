@@ -129,7 +129,7 @@ class Before:
             self._made(under_way)
         self.over = not all(_is_before(item) for item in (*output, under_way) if item is not None)
         self._missing = [one for one in self._missing if one not in self._listed and not self.over]
-        if not self._missing and not self._approved:
+        if not (self.over or self._missing or self._approved):
             self.over = under_way is None
 
     def _made(self, call: McpCall) -> None:

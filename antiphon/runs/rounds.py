@@ -273,4 +273,6 @@ def _equipped(context: Context, gaining: Gaining, wishes: Wishes) -> Context:
 
 
 def _is_whole(item: OutputItem) -> bool:
+    if type(item) is ToolSearchOutput:  # a search that failed has its answer all the same
+        return True
     return type(item) is not Compaction and getattr(item, "status", "") != "incomplete"
