@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.backends.base import Capabilities
 from antiphon.errors import ClientError, RemoteError
-from antiphon.runs.wishes import downgrades
+from antiphon.runs.downgrades import of_parameters
 from antiphon.types.request import CreateResponse, ReasoningOptions
 from tests.runs.rig import rig
 
@@ -164,5 +164,5 @@ def test_settings_the_backend_cannot_pass_on_are_said() -> None:
     asked = CreateResponse(
         presence_penalty=0.5, frequency_penalty=0.5, reasoning=ReasoningOptions(effort="low")
     )
-    assert downgrades(asked, able) == ["presence_penalty", "reasoning.effort"]
-    assert downgrades(CreateResponse(presence_penalty=0.0), able) == []
+    assert of_parameters(asked, able) == ["presence_penalty", "reasoning.effort"]
+    assert of_parameters(CreateResponse(presence_penalty=0.0), able) == []
