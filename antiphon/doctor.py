@@ -10,7 +10,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
@@ -28,8 +28,11 @@ from antiphon.config import (
     unnamed_projects,
 )
 from antiphon.config_base import place_of
+from antiphon.config_mcp import McpSettings, RemoteMcpSettings
 from antiphon.errors import AntiphonError
 from antiphon.process import listen
+from antiphon.tools.mcp import Mcp
+from antiphon.tools.mcp_base import McpFailed, McpPlace
 
 PYTHON_MIN = (3, 11)
 SQLITE_MIN = (3, 37)  # STRICT tables
@@ -71,6 +74,8 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
                 yield _engine()
             case ChatSettings() | ResponsesSettings():
                 yield await _upstream(backend)
+    for server in config.mcp:
+        yield await _mcp(server)
 
 
 def _python() -> Finding:
@@ -205,8 +210,7 @@ async def _upstream(settings: ChatSettings | ResponsesSettings) -> Finding:
     async with app.backend_of(settings) as backend:
         models = await backend.models()
     if models:
-        names = ", ".join(model.id for model in models[:5]) + ("…" if len(models) > 5 else "")
-        return Finding("ok", about, f"{where} serves {names}")
+        return Finding("ok", about, f"{where} serves {_some([model.id for model in models])}")
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             _, writer = await asyncio.open_connection(parts.hostname, port)
@@ -217,3 +221,29 @@ async def _upstream(settings: ChatSettings | ResponsesSettings) -> Finding:
     writer.close()
     remedy = "Fine if it never lists them; else check the path (/v1), the key, a certificate."
     return Finding("warn", about, f"{where} answers, but lists no models", remedy)
+
+
+async def _mcp(settings: McpSettings) -> Finding:
+    """What the server lists, within its own limits; a program is started for it and ended."""
+    about = f"mcp {settings.label}"
+    servers = Mcp(RemoteMcpSettings())
+    headers = settings.all_headers({}) if settings.url is not None else {}
+    place = McpPlace(settings.label, settings.url, headers, settings)
+    try:
+        names = [tool.name for tool in await servers.session(place).tools()]
+    except McpFailed as failure:
+        remedy = "Is it running, and are its address and key right?"
+        if settings.command is not None:
+            remedy = "Does the command do something when you type it?"
+        return Finding("fail", about, str(failure), remedy)
+    finally:
+        await servers.close()
+    missing = {*settings.allowed_tools, *settings.presents.values()} - {*names}
+    if missing:
+        said = f"it has no tool {', '.join(sorted(missing))}; it has {_some(names)}"
+        return Finding("fail", about, said, "Correct allowed_tools or presents.")
+    return Finding("ok", about, f"has the tools {_some(names)}" if names else "has no tools")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + ("…" if len(names) > 5 else "")

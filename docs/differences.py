@@ -68,6 +68,50 @@ DIFFERENT = [
         "any chat model may be behind this",
     ),
     (
+        "Native tools (`shell`, `apply_patch`, `computer`, …)",
+        "models are trained for them",
+        "the same where the backend has them; else shown to the model as functions, their calls "
+        "whole instead of in pieces",
+        "any model that calls functions can use them",
+    ),
+    (
+        "Hosted tools that nobody here can run",
+        "run",
+        "400 at `tools[i].type`; web search and image generation are left out, and reported, for "
+        "coding agents that always send them",
+        "a tool must not be dropped silently, and not every agent can be told not to send it",
+    ),
+    (
+        "A hosted tool that an MCP server stands in for",
+        "`web_search_call`, …",
+        "`mcp_list_tools` and `mcp_call`",
+        "these items hold arguments and results, so a conversation can go on from them",
+    ),
+    (
+        "MCP: `connector_id`, `tunnel_id`",
+        "the vendor's connectors",
+        "an MCP server of the settings with that label, else 400",
+        "connectors are the vendor's",
+    ),
+    (
+        "MCP: private addresses",
+        "not reachable",
+        "refused, unless `remote_mcp.allowed` names them or the server is in the settings",
+        "a caller must not look around in the operator's network",
+    ),
+    (
+        "MCP: several calls in one turn",
+        "not documented",
+        "one after the other",
+        "one item is open at a time, so that a replay is exact",
+    ),
+    (
+        "`tool_search` by the server",
+        "the vendor's search",
+        "by words (BM25), at most five tools at a time",
+        "the same search finds the same tools, without a model of its own",
+    ),
+    (
         "Text held to a format that is not enforced",
         "streams piece by piece",
         "is held back until it is known to be valid, then streams at once",
@@ -76,7 +120,8 @@ DIFFERENT = [
     (
         "Reasoning",
         "summaries; raw reasoning is not shown",
-        "raw reasoning as `content` of the reasoning item; summaries are a reported downgrade",
+        "raw reasoning as `content` of the reasoning item; summaries where an upstream that speaks "
+        "the Responses API writes them, else a reported downgrade",
         "open models show theirs",
     ),
     (

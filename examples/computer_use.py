@@ -128,11 +128,14 @@ def main():
     }
     with Page() as page, Chromium(page.url, WIDTH, HEIGHT) as chromium:
         computer = Computer(chromium)
-        if chosen.websocket:
-            with client.responses.connect() as connection:
-                response = operate(over_websocket(connection), computer, **asked)
-        else:
-            response = operate(client.responses.create, computer, **asked)
+        try:
+            if chosen.websocket:
+                with client.responses.connect() as connection:
+                    response = operate(over_websocket(connection), computer, **asked)
+            else:
+                response = operate(client.responses.create, computer, **asked)
+        except Refused as refused:
+            raise SystemExit(f"Stopped: {refused}") from None
         print(response.output_text)
         print("on the page:", chromium.value("state.sent"))
 

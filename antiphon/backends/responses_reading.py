@@ -3,7 +3,8 @@
 ``Reader.batch`` takes the SSE payloads of one network read, ``Reader.whole`` one JSON body; both
 walk the same path item by item, so an answer gives the same deltas either way.
 
-Rules: an item is told by its deltas, and by its end where there were none; an upstream's ids and
+Rules: an item is told by its deltas, and by its end where there were none; what was told neither
+way, by the response at its end. Nothing is told twice, whatever came twice. An upstream's ids and
 numbers go no further; what ends the response ends the answer, whatever follows; a stream that
 stops without that was cut, and says so. Events nobody knows are read over and counted
 (``ignored``), for the API grows.
@@ -19,7 +20,7 @@ from msgspec import Raw
 from antiphon.backends import responses_wire as wire
 from antiphon.backends.chat_body import Offered
 from antiphon.backends.chat_wire import Token
-from antiphon.backends.responses_calls import Calls, hosted_call
+from antiphon.backends.responses_calls import Calls, Hosted
 from antiphon.backends.responses_errors import failed
 from antiphon.backends.responses_wire import Answer, Ending, Item, Part, Usage
 from antiphon.backends.stops import Stops
@@ -29,9 +30,7 @@ from antiphon.stream.deltas import (
     Declined,
     Delta,
     Finish,
-    ItemEnd,
     ItemStage,
-    ItemStart,
     Opened,
     Sealed,
     Spent,
@@ -56,7 +55,9 @@ class Reader:
 
     failure: RemoteError | None = None
     _half = ""
-    _odd = False  # texts may hold halves of surrogate pairs
+    _odd = False  # texts need a closer look: they may hold halves of surrogate pairs, or must wait
+    _heard = False  # any item, or anything of one
+    _phase: str | None = None
 
     def __init__(
         self,
@@ -79,7 +80,10 @@ class Reader:
         self._said = False  # the open item, by deltas
         self._last = ""  # the type of the item before what comes, as far as it could go on
         self._closed = False  # the last item, as completed
-        self._hosted: dict[int, int] = {}
+        self._open: dict[int, str] = {}  # items that were added and not done: their types
+        self._known: set[tuple[int, str]] = set()  # places and ids of all that were added or done
+        self._hosted = Hosted()
+        self._waiting: list[Delta] = []  # for the end of a call the upstream makes itself
 
     def batch(self, payloads: Sequence[bytes]) -> list[Delta]:
         """The deltas of what one network read held; ends with ``Finish`` where the response ends.
@@ -124,12 +128,11 @@ class Reader:
         if answer.output is None and answer.error is None:
             raise wire.garbage(body)
         deltas: list[Delta] = []
-        for index, raw in enumerate(answer.output or ()):
-            self._added(raw, index, deltas)
-            self._done(raw, index, deltas)
         try:
+            for index, raw in enumerate(answer.output or ()):
+                self._done(raw, index, deltas)
             if not self.over:  # by a stop
-                self._end(answer, deltas)
+                self._end(answer, answer.status, deltas)
         except RemoteError as error:
             if not deltas:
                 raise
@@ -170,7 +173,7 @@ class Reader:
             deltas.append(Text(event.delta))
             return
         self._hear(event, deltas)
-        self._odd = bool(self._half)
+        self._odd = bool(self._half) or self._hosted.live is not None
 
     def _many(self, payloads: Sequence[bytes], deltas: list[Delta]) -> bool:
         """Read events in one go; False if one is anything but a known event on one line."""
@@ -195,16 +198,21 @@ class Reader:
     def _hear(self, event: Any, deltas: list[Delta]) -> None:
         """What one event adds."""
         kind = type(event)
-        if kind is wire.TextDelta:
-            self._text(event.delta, None, deltas)
-        elif kind is wire.ProbedDelta:
-            self._text(event.delta, event.logprobs, deltas)
+        hear = _HEAR.get(kind)
+        if hear is not None:
+            hear(self, event, deltas)
+        elif kind is wire.Quiet:
+            if event.type not in wire.QUIET:
+                self._stage_or_ignored(event, deltas)
         else:
-            hear = _HEAR.get(kind)
-            if hear is not None:
-                hear(self, event, deltas)
-            elif event.type not in wire.QUIET:
-                self._stage_or_ignored(event.type, deltas)
+            if self._hosted.live is not None:
+                deltas = self._waiting
+            if kind is wire.TextDelta:
+                self._text(event.delta, None, deltas)
+            elif kind is wire.ProbedDelta:
+                self._text(event.delta, event.logprobs, deltas)
+            else:
+                _SAY[kind](self, event, deltas)
 
     # Text and reasoning
 
@@ -264,45 +272,63 @@ class Reader:
 
     def _added(self, raw: Raw, index: int, deltas: list[Delta]) -> None:
         item = wire.decode_item(raw)
+        if item.id and (index, item.id) in self._known:
+            return  # said before
+        self._known.add((index, item.id))
+        self._begin(item, raw, index, deltas)
+
+    def _begin(self, item: Item, raw: Raw, index: int, deltas: list[Delta]) -> None:
+        self._heard = True
+        self._open[index] = item.type
         before, self._last = self._last, item.type
         self._closed = False
+        said = deltas if self._hosted.live is None else self._waiting
         match item.type:
             case "message":
                 self._said = False
-                if before == "message" or item.phase:
-                    deltas.append(Opened("message", item.phase))
+                if before == "message" or item.phase != self._phase:
+                    said.append(Opened("message", item.phase))
+                self._phase = item.phase
             case "reasoning":
                 self._said = False
                 if before == "reasoning":
-                    deltas.append(Opened("reasoning"))
+                    said.append(Opened("reasoning"))
             case "function_call" | "custom_tool_call":
-                deltas += self._calls.begin(item, index)
+                said += self._calls.begin(item, index)
             case _:
-                if (call := hosted_call(raw)) is not None:
-                    self._hosted[index] = 1
-                    deltas.append(ItemStart(call))
+                deltas += self._hosted.begin(raw, index)
+                self._odd = self._odd or self._hosted.live is not None
 
     def _done(self, raw: Raw, index: int, deltas: list[Delta]) -> None:
         item = wire.decode_item(raw)
+        begun = self._open.get(index) == item.type
+        if not begun and item.id and (index, item.id) in self._known:
+            return  # said before
+        self._known.add((index, item.id))
+        if not begun and not self._said:
+            self._begin(item, raw, index, deltas)
+        self._open.pop(index, None)
         self._closed = item.status != "incomplete"
+        said = deltas if self._hosted.live is None else self._waiting
         match item.type:
             case "message":
                 if not self._said:
-                    self._message(item.content or (), deltas)
+                    self._message(item.content or (), said)
                 if self._half:
-                    self._half = ""
-                    deltas.append(Text("\ufffd"))
+                    said.append(Text("\ufffd"))
                 if self._stops is not None and (held := self._stops.end()):
-                    deltas.append(Text(held))
+                    said.append(Text(held))
             case "reasoning":
                 if not self._said:
-                    self._reasoning(item, deltas)
+                    self._reasoning(item, said)
                 if item.encrypted_content:
-                    deltas.append(Sealed(self._mark + item.encrypted_content))
+                    said.append(Sealed(self._mark + item.encrypted_content))
             case "function_call" | "custom_tool_call":
-                deltas += self._calls.end(item, index)
+                said += self._calls.end(item, index)
             case _:
-                self._other_done(item.type, raw, index, deltas)
+                self._other_done(item.type, raw, index, deltas, said)
+        self._said = False
+        self._half = ""
 
     def _message(self, parts: Sequence[Part], deltas: list[Delta]) -> None:
         for part in parts:
@@ -320,31 +346,47 @@ class Reader:
                 deltas.append(Summary(part.text, number))
         deltas += [Thought(part.text) for part in item.content or () if part.text]
 
-    def _other_done(self, type: str, raw: Raw, index: int, deltas: list[Delta]) -> None:
-        found = self._calls.native(type, raw, index)
-        if found is not None:
-            deltas += found
-        elif self._hosted.pop(index, 0) and (call := hosted_call(raw)) is not None:
-            deltas.append(ItemEnd(call))
-        else:
+    def _other_done(
+        self, type: str, raw: Raw, index: int, deltas: list[Delta], said: list[Delta]
+    ) -> None:
+        if (found := self._calls.native(type, raw)) is not None:
+            said += found
+        elif (ended := self._hosted.end(raw, index)) is None:
             self._ignored(f"item:{type}")
+        elif ended[1]:
+            deltas += ended[0]
+            deltas += self._waited()
+        else:
+            said += ended[0]
 
-    def _stage_or_ignored(self, type: str, deltas: list[Delta]) -> None:
+    def _waited(self) -> list[Delta]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _stage_or_ignored(self, event: wire.Quiet, deltas: list[Delta]) -> None:
         """An event of a call the upstream makes itself tells how far it is."""
-        stage = _STAGES.get(type)
+        stage = _STAGES.get(event.type)
         if stage is None:
-            self._ignored(type)
-        elif stage > 1 and self._hosted:
-            deltas.append(ItemStage(stage))
+            self._ignored(event.type)
+        elif stage > 1:
+            deltas += self._hosted.stage(event.output_index, ItemStage(stage))
 
     def _code(self, event: wire.CodeDelta, deltas: list[Delta]) -> None:
-        if event.delta and self._hosted:
-            deltas.append(ItemStage(code=event.delta))
+        if event.delta:
+            deltas += self._hosted.stage(event.output_index, ItemStage(code=event.delta))
 
     # Ends
 
     def _ended(self, event: Any, deltas: list[Delta]) -> None:
-        self._end(wire.decode_ending(event.response), deltas)
+        answer = wire.decode_ending(event.response)
+        output = answer.output or []
+        for index in sorted(self._open) if self._heard or self._said else range(len(output)):
+            if self.over:
+                return
+            if index < len(output):
+                self._done(output[index], index, deltas)
+        if not self.over:
+            self._end(answer, _status(event, answer), deltas)
 
     def _error(self, event: wire.Failure, deltas: list[Delta]) -> None:
         nested = isinstance(event.error, dict)
@@ -361,9 +403,9 @@ class Reader:
                 deltas.append(_spent(answer.usage))
         raise failed(answer.error or {}, produced=produced)
 
-    def _end(self, answer: Answer | Ending, deltas: list[Delta]) -> None:
+    def _end(self, answer: Answer | Ending, status: str | None, deltas: list[Delta]) -> None:
         """The response is over: held text, usage, ``Finish``; or the error it ended with."""
-        status = answer.status
+        deltas += self._waited()
         if status in ("failed", "cancelled") or (answer.error is not None and status is None):
             self._fail(answer, deltas)
         if status in ("queued", "in_progress"):
@@ -380,7 +422,7 @@ class Reader:
         self.over = True
 
 
-_HEAR: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
+_SAY: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
     wire.ThoughtDelta: Reader._thought,
     wire.ThoughtDeltaOpen: Reader._thought,
     wire.SummaryDelta: Reader._summary,
@@ -391,10 +433,14 @@ _HEAR: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
     wire.InputDelta: lambda self, event, deltas: deltas.extend(
         self._calls.piece(event.output_index, event.delta)
     ),
+    wire.AnnotationAdded: Reader._annotation,
+}
+"""What waits while a call of the upstream's own goes on."""
+
+_HEAR: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
     wire.CodeDelta: Reader._code,
     wire.ItemAdded: Reader._item_added,
     wire.ItemDone: Reader._item_done,
-    wire.AnnotationAdded: Reader._annotation,
     wire.Completed: Reader._ended,
     wire.Incomplete: Reader._ended,
     wire.Failed: Reader._ended,
@@ -414,6 +460,17 @@ _STAGES = {
 """The events of a hosted call → how many of its stages are then there."""
 
 
+_ENDS = {wire.Incomplete: "incomplete", wire.Failed: "failed"}
+
+
+def _status(event: Any, answer: Ending) -> str | None:
+    """How a stream ended: as its last event says, for some leave the rest as it was."""
+    ended = _ENDS.get(type(event))
+    if ended is None and answer.status in (None, "queued", "in_progress"):
+        ended = "completed" if answer.error is None else "failed"
+    return ended or answer.status
+
+
 def _logprob(token: Token) -> Logprob:
     top = [TopLogprob(t.token, t.logprob, t.bytes or []) for t in token.top_logprobs or ()]
     return Logprob(token.token, token.logprob, token.bytes or [], top)
@@ -421,9 +478,9 @@ def _logprob(token: Token) -> Logprob:
 
 def _spent(usage: Usage) -> Spent:
     before, after = usage.input_tokens_details, usage.output_tokens_details
-    read, written = usage.input_tokens or 0, usage.output_tokens or 0
-    cached = (before.cached_tokens if before else None) or 0
-    thought = (after.reasoning_tokens if after else None) or 0
+    read, written = max(usage.input_tokens or 0, 0), max(usage.output_tokens or 0, 0)
+    cached = max((before.cached_tokens if before else None) or 0, 0)
+    thought = max((after.reasoning_tokens if after else None) or 0, 0)
     return Spent(read, written, min(cached, read), min(thought, written))  # parts of a whole
 
 

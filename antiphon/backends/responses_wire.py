@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 from antiphon.backends.chat_wire import Nothing, Token, clipped
 from antiphon.errors import RemoteError
 
-_EMPTY = Raw(b"null")
+_S = TypeVar("_S", bound=Struct)
 
 
 class Said(Struct, tag_field="type", gc=False):
@@ -59,6 +59,7 @@ class InputDelta(Said, tag="response.custom_tool_call_input.delta", gc=False):
 
 class CodeDelta(Said, tag="response.code_interpreter_call_code.delta", gc=False):
     delta: str
+    output_index: int | None = None
 
 
 class ItemAdded(Said, tag="response.output_item.added"):
@@ -105,6 +106,7 @@ class Quiet(Struct, frozen=True):
     """An event that says nothing the others do not say, or the stage of a hosted call."""
 
     type: str
+    output_index: int | None = None
 
 
 QUIET = frozenset(
@@ -180,6 +182,7 @@ class Item(Struct):
     """An output item, as far as it is text, reasoning or a call of the caller's tools."""
 
     type: str = ""
+    id: str = ""
     call_id: str | None = None
     name: str | None = None
     namespace: str | None = None
@@ -252,10 +255,13 @@ class Ending(Struct):
     error: Any = None
     incomplete_details: Reason | None = None
     usage: Usage | None = None
+    output: list[Raw] | None = None
 
 
 class _Typed(Struct):
     type: str = ""
+    output_index: int | None = None
+    error: Any = None
 
 
 decode: Callable[[bytes], Any] = msgspec.json.Decoder(Event).decode
@@ -277,24 +283,28 @@ def decode_odd(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
     servers in JavaScript cut emoji so. ``RemoteError`` 502 ``upstream_invalid_response`` if it is
     no event at all."""
     try:
-        return Quiet(_decode_type(payload).type)
+        typed = _decode_type(payload)
     except UNREADABLE:
         return _lenient(payload, probed=probed)
+    if not typed.type and typed.error:
+        return Failure(error=typed.error)  # as some say it
+    return Quiet(typed.type, typed.output_index)
 
 
 def decode_item(raw: Raw) -> Item:
-    """An item; one of a shape nobody knows is an item of no type."""
+    """An item, as far as it can be read."""
     try:
         return _decode_item(raw)
     except UNREADABLE:
-        return Item()
+        return _readable(bytes(raw), Item)
 
 
 def decode_ending(raw: Raw) -> Ending:
+    """The response a stream ends with, as far as it can be read."""
     try:
         return _decode_ending(raw)
     except UNREADABLE:
-        return Ending()
+        return _readable(bytes(raw), Ending)
 
 
 def decode_answer(body: bytes) -> Answer:
@@ -302,7 +312,7 @@ def decode_answer(body: bytes) -> Answer:
     try:
         return _decode_answer(body)
     except UNREADABLE:
-        raise garbage(body) from None
+        return _readable(body, Answer)
 
 
 def garbage(payload: bytes) -> RemoteError:
@@ -315,15 +325,50 @@ def garbage(payload: bytes) -> RemoteError:
     )
 
 
-def _lenient(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
+def _object(payload: bytes) -> dict[str, Any]:
+    """The object a payload is, whatever its texts hold."""
     try:
         raw = json.loads(payload.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         raise garbage(payload) from None
     if not isinstance(raw, dict):
         raise garbage(payload)
+    return raw
+
+
+def _lenient(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
+    raw = _object(payload)
+    shape: Any = _ProbedEvent if probed else Event
     try:
-        found: Any = msgspec.convert(raw, _ProbedEvent if probed else Event)
-        return cast("Event | ProbedDelta", found)
-    except msgspec.ValidationError:
-        return Quiet(str(raw.get("type", "")))
+        if isinstance(raw.get("delta"), str):  # the other half comes with the next
+            return cast("Event | ProbedDelta", msgspec.convert(raw, shape))
+        return cast("Event | ProbedDelta", msgspec.convert(_mended(raw), shape))
+    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
+        return Quiet(_mended(str(raw.get("type", ""))))
+
+
+def _mended(value: Any) -> Any:
+    """The value with texts that can be written: half a surrogate pair is no character."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_mended(key): _mended(inner) for key, inner in value.items()}
+    return [_mended(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _readable(payload: bytes, shape: type[_S]) -> _S:
+    """What can be read of an object: fields of another shape than we know are left out."""
+    return _loosely(_mended(_object(payload)), shape)
+
+
+def _loosely(raw: dict[str, Any], shape: type[_S]) -> _S:
+    made = shape()
+    for name, kind in get_type_hints(shape).items():
+        value = raw.get(name)
+        try:
+            setattr(made, name, msgspec.convert(value, kind))
+        except msgspec.ValidationError:
+            if kind == list[Part] | None and isinstance(value, list):
+                parts = [_loosely(part, Part) for part in value if isinstance(part, dict)]
+                setattr(made, name, parts)
+    return made

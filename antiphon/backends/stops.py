@@ -22,18 +22,27 @@ class Stops:
         if self.found:
             return ""
         text = self._held + text
-        ends = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        if ends:
-            self.found = True
-            return text[: min(ends)]
         keep = max((_overlap(text, stop) for stop in self._stops), default=0)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        begun = len(text) - keep  # a stop that may begin here comes before one that is there
+        end = self._first(text)
+        if end is not None and end <= begun:
+            self.found = True
+            return text[:end]
+        self._held = text[begun:]
+        return text[:begun]
 
     def end(self) -> str:
         """What was held back of an answer that is over."""
         held, self._held = self._held, ""
-        return "" if self.found else held
+        end = self._first(held)
+        if self.found or end is None:
+            return "" if self.found else held
+        self.found = True
+        return held[:end]
+
+    def _first(self, text: str) -> int | None:
+        """Where the first stop in a text begins."""
+        return min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=None)
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -303,10 +303,12 @@ class Composer(ReasoningComposer):
             if delta.code:
                 self._hosted_code([delta.code])
             else:
-                self._hosted_stage(delta.stage)
+                self._hosted_reached(delta.stage)
 
     def _item_end(self, deltas: list[ItemEnd]) -> None:
         for delta in deltas:
+            if self._hosted is None:
+                self._hosted_start(delta.item)
             self._hosted_end(delta.item)
 
     # -- items ------------------------------------------------------------------------------
@@ -378,7 +380,7 @@ class Composer(ReasoningComposer):
         if self._live is not None:
             self._close_live(self._live, status)
         elif self._hosted is not None:
-            self._cut_hosted(self._hosted)
+            self._cut_hosted(self._hosted, status)
         elif self._item:
             if self._part:
                 self._close_part()

@@ -59,9 +59,17 @@ from antiphon.types.tool_events import (
     ShellCommandDelta,
     ShellCommandDone,
 )
-from antiphon.types.tool_items import HostedCall, McpCall, McpListTools, ShellCall, ToolSearchOutput
+from antiphon.types.tool_items import (
+    CodeInterpreterCall,
+    HostedCall,
+    McpCall,
+    McpListTools,
+    ShellCall,
+    ToolSearchOutput,
+)
 
 CALL_ID_LENGTH_MAX = 64
+_CODE_STAGE = STAGES["code_interpreter_call"].index(CodeDone)
 
 _index_of = attrgetter("index")
 
@@ -383,7 +391,14 @@ class CallComposer:
         self._hosted_stage(1)
 
     def _hosted_code(self, texts: Sequence[str]) -> None:
-        self._gate.pieces(CodeDelta, self._item_id, self._index, 0, texts)
+        """Pieces of the code it runs; what comes when the code is over is none of it."""
+        if isinstance(self._hosted, CodeInterpreterCall) and self._staged <= _CODE_STAGE:
+            self._gate.pieces(CodeDelta, self._item_id, self._index, 0, texts)
+
+    def _hosted_reached(self, stage: int) -> None:
+        """How far it is. Its last stage is told with its end, which may yet be another."""
+        if self._hosted is not None:
+            self._hosted_stage(min(stage, len(STAGES[self._item]) - 1))
 
     def _hosted_stage(self, count: int, code: str = "", *, ended: bool = False) -> None:
         """The first ``count`` stages, of which some may have been told."""
@@ -397,17 +412,26 @@ class CallComposer:
             self._staged += 1
 
     def _hosted_end(self, item: HostedCall) -> None:
-        code = getattr(item, "code", None) or ""
-        if code and not self._gate.open_item(self._index).text:
-            self._hosted_code([code])
+        if isinstance(item, CodeInterpreterCall):
+            item = self._with_told_code(item)
         whole = item.status == "completed"
+        code = getattr(item, "code", None) or ""
         self._hosted_stage(len(STAGES[self._item]) - (not whole), code, ended=True)
         self._hosted = None
         self._done(msgspec.structs.replace(item, id=self._item_id))
 
-    def _cut_hosted(self, item: HostedCall) -> None:
-        """Its end does not come."""
-        self._hosted_end(cut(item, self._gate.open_item(self._index).text))
+    def _with_told_code(self, item: CodeInterpreterCall) -> CodeInterpreterCall:
+        """The code a call ends with is the code that was told."""
+        told, code = self._gate.open_item(self._index).text, item.code or ""
+        if code.startswith(told) and self._staged <= _CODE_STAGE:
+            if code != told:
+                self._hosted_code([code[len(told) :]])
+            return item
+        return msgspec.structs.replace(item, code=told)
+
+    def _cut_hosted(self, item: HostedCall, status: Status) -> None:
+        """Its end does not come. ``status``: of what else is open; what follows it has none."""
+        self._hosted_end(cut(item, self._gate.open_item(self._index).text, status))
 
     # -- items ------------------------------------------------------------------------------
 

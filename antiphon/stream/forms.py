@@ -231,10 +231,12 @@ def unfinished(item: HostedCall, id: str) -> HostedCall:
             return ImageGenerationCall(id=id, status="in_progress")
 
 
-def cut(item: HostedCall, code: str) -> HostedCall:
-    """A hosted call whose end will not come. ``code``: as much as was written of it."""
-    if isinstance(item, CodeInterpreterCall):
-        return msgspec.structs.replace(item, code=code, status="incomplete")
+def cut(item: HostedCall, code: str, status: Status = "incomplete") -> HostedCall:
+    """A hosted call whose end will not come. ``code``: as much as was written of it. ``status``
+    ``completed``: the response goes on, so that nothing of it can be incomplete."""
     # the API has no such status for an image
-    status = "failed" if isinstance(item, ImageGenerationCall) else "incomplete"
-    return msgspec.structs.replace(item, status=status)
+    cut_off = status == "incomplete" and not isinstance(item, ImageGenerationCall)
+    ended = "incomplete" if cut_off else "failed"
+    if isinstance(item, CodeInterpreterCall):
+        item = msgspec.structs.replace(item, code=code)
+    return msgspec.structs.replace(item, status=ended)

@@ -318,8 +318,8 @@ HEARD: Mapping[str, list[Delta]] = {
     "future": [Text("Hi."), Finish("stop")],
     "silent-deltas": [
         Text("I look."),
-        CallStart(1, "function", "get_weather", "call_1"),
-        CallArguments(1, '{"city":"Paris"}'),
+        CallStart(0, "function", "get_weather", "call_1"),
+        CallArguments(0, '{"city":"Paris"}'),
         Finish("calls"),
     ],
     "length": [Text("Hello there"), Finish("length")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -89,3 +91,34 @@ def test_doctor_tells_that_replicas_have_no_master_key(postgres_url: str) -> Non
     said = CliRunner().invoke(main, command)
     assert "warn  encryption: no master key" in said.output, said.output
     assert "→ Set encryption.key_file" in said.output
+
+
+@pytest.mark.requirement("config:doctor:mcp")
+@pytest.mark.parametrize(
+    ("command", "presented", "code", "line"),
+    [
+        (sys.executable, "echo", 0, "ok    mcp desk: has the tools echo, note\n"),
+        (sys.executable, "find", 1, "fail  mcp desk: it has no tool find; it has echo, note\n"),
+        ("no-such-program", "echo", 1, "fail  mcp desk: The program of the MCP server cannot be"),
+    ],
+)
+def test_doctor_asks_the_mcp_servers_for_their_tools(
+    command: str, presented: str, code: int, line: str, tmp_path: Path
+) -> None:
+    root = str(Path(__file__).parents[2])
+    file = tmp_path / "antiphon.toml"
+    file.write_text(
+        f"""
+        [[mcp]]
+        label = "desk"
+        command = {json.dumps(command)}
+        args = ["-m", "tests.tools.mcp_servers", "echo", "note"]
+        directory = {json.dumps(root)}
+        presents = {{ web_search = "{presented}" }}
+        """,
+        encoding="utf-8",
+    )
+    options = ["--config", str(file), "--scripted", "--port", "0", "--data", str(tmp_path)]
+    said = CliRunner().invoke(main, ["doctor", *options])
+    assert said.exit_code == code, said.output
+    assert line in said.output

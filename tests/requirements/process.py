@@ -51,6 +51,11 @@ REQUIREMENTS = {
         source="issue 2 §1",
         behaviour="doctor names what is wrong and the remedy, and exits with 1 if it matters.",
     ),
+    "config:doctor:mcp": Requirement(
+        source="issue 5",
+        behaviour="doctor asks each configured MCP server for its tools, and tells which tools of "
+        "the settings it does not have.",
+    ),
     "config:doctor:python_build": Requirement(
         source="issue 3",
         behaviour="doctor tells an optimised interpreter from one that is not, and claims neither "
