@@ -36,6 +36,7 @@ from antiphon.types.tool_items import (
     HostedCall,
     LocalShellCall,
     ShellCall,
+    WebSearchCall,
 )
 from antiphon.types.tools import called
 
@@ -154,10 +155,11 @@ class Hosted:
         call = hosted_call(raw)
         if call is None:
             return None
-        if call.status != "completed":  # over it is, and the answer went on without it
-            lasting = call.status in ("in_progress", "searching", "generating", "interpreting")
-            known = not lasting and given(call.status)
-            call = msgspec.structs.replace(call, status="failed" if known else "completed")
+        if call.status != "completed":  # it is over, and the answer goes on without it
+            fell = call.status in ("failed", "incomplete")
+            call = msgspec.structs.replace(call, status="failed" if fell else "completed")
+        if isinstance(call, WebSearchCall) and not given(call.action):
+            call.action = {"type": "search"}  # which the API demands, and not all say
         if self.live == index and type(call) is self._kind:
             self.live = None
             return [ItemEnd(call)], True

@@ -30,7 +30,7 @@ from antiphon.store.approvals import give_back as give_back_work
 from antiphon.store.base import Store
 from antiphon.store.work import Begin
 from antiphon.stream.forms import TOOL_SEARCH
-from antiphon.tools.mcp_base import McpSession
+from antiphon.tools.mcp_base import McpListed, McpSession
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import HostedTool
@@ -60,6 +60,7 @@ def planned(
     assert house is not None, "there are servers"
     labels = {server.label for server in servers}
     known = {label: tools for label, tools in known_tools(items).items() if label in labels}
+    _check_allowed(approved, servers, known)
     sessions: dict[str, McpSession] = {}
     for server in servers:
         if server.label not in sessions:
@@ -80,6 +81,21 @@ def planned(
     now = with_tools(known)
     unmet = ignored(base.servers, searched=TOOL_SEARCH in base.paths)
     return msgspec.structs.replace(now, downgrades=[*now.downgrades, *unmet]), plan
+
+
+def _check_allowed(approved: Sequence[Approved], servers: Sequence[Server], known: Listed) -> None:
+    """An approved call is of a tool the request may use: who sends the request for approval along
+    could write anything into it. Raises ``ClientError``."""
+    for call in approved:
+        listed = known.get(call.server_label, ())
+        tool = next((one for one in listed if one.name == call.name), McpListed(call.name, {}))
+        if not any(one.label == call.server_label and one.allows(tool) for one in servers):
+            raise ClientError(
+                f"The approval in '{call.param}' is for the tool '{call.name[:80]}' of the MCP "
+                f"server '{call.server_label}', which is not among its allowed tools.",
+                code="mcp_tool_not_allowed",
+                param=call.param,
+            )
 
 
 def _amended(context: Any, wishes: Wishes, finish: Callable[[Wishes], Wishes]) -> Any:

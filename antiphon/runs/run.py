@@ -49,6 +49,7 @@ from antiphon.types.items import (
     Message,
     OutputItem,
     OutputMessage,
+    Reasoning,
     Status,
 )
 from antiphon.types.response import (
@@ -267,6 +268,9 @@ class Run(Preparing):
             self._complete()
 
     def _complete(self) -> None:
+        output = self.response.output
+        if output and isinstance(output[-1], Reasoning):  # behind calls: nothing may end in it
+            self._composer.close(cut=False)
         self._end("completed", completed_at=self.context.clock() // 1000)
 
     # -- tools of the server -------------------------------------------------------------------

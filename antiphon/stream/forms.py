@@ -222,7 +222,7 @@ def unfinished(item: HostedCall, id: str) -> HostedCall:
     """A hosted call as it is shown when it begins: nothing of what it will be known by."""
     match item:
         case WebSearchCall():
-            return WebSearchCall(id=id, status="in_progress")
+            return WebSearchCall({"type": "search"}, id=id, status="in_progress")
         case FileSearchCall():
             return FileSearchCall([], id=id, status="in_progress")
         case CodeInterpreterCall():

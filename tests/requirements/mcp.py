@@ -66,6 +66,9 @@ REQUIREMENTS = {
     "mcp:approval:unused": Requirement(
         "ours", "An approval whose call was never begun may be used again."
     ),
+    "mcp:approval:allowed": Requirement(
+        "ours", "An approval opens no tool that the operator or the request does not allow."
+    ),
     "mcp:approval:denied": Requirement("api-surface", "A denied call is not made."),
     "mcp:approval:unknown": Requirement(
         "issue", "Unknown, repeated and mismatched answers are a precise 400."
