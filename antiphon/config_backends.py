@@ -8,6 +8,19 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from antiphon.config_base import SECRET, SecondsAboveZero, Secret, Word
+from antiphon.config_mcp import HOSTED
+
+NATIVE = (
+    "function",
+    "custom",
+    "shell",
+    "local_shell",
+    "apply_patch",
+    "computer",
+    "computer_use_preview",
+    *HOSTED,
+)
+"""Tool types that an upstream may have itself; all others are the same for every upstream."""
 
 Profile = Literal[
     "auto",
@@ -129,3 +142,6 @@ class ResponsesSettings(
         UpstreamSettings.__post_init__(self)
         if "mcp" in (self.native or ()):
             raise ValueError("native cannot have mcp: this server calls MCP servers itself")
+        for kind in self.native or ():
+            if kind not in NATIVE:
+                raise ValueError(f"native takes {', '.join(NATIVE)}")

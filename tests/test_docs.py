@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from antiphon.server.asgi import routes
-from antiphon.types import events
+from antiphon.types import events, tool_events
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -50,7 +50,8 @@ def test_every_route_event_and_error_code_is_documented() -> None:
     reference = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*"))
     templates = {route.path.replace(":path", "") for route in routes()}
     missing = {path for path in templates if f"{path}`" not in reference}
-    kinds = [kind for kind in vars(events).values() if isinstance(kind, type)]
+    every = [*vars(events).values(), *vars(tool_events).values()]
+    kinds = [kind for kind in every if isinstance(kind, type)]
     tags = {str(kind.__struct_config__.tag) for kind in kinds if issubclass(kind, msgspec.Struct)}
     missing |= {tag for tag in tags if tag.islower() and f"`{tag}`" not in reference}
     missing |= {code for code in error_codes() if f"`{code}`" not in reference}

@@ -212,7 +212,8 @@ def _overflow_message(complaint: Complaint) -> str:
 
 
 def _missing(complaint: Complaint, asked: Endpoint) -> RemoteError:
-    if "model" in complaint.code or "model" in complaint.message.lower():
+    said = f"{complaint.code} {complaint.message}".lower()
+    if "model" in said or "deployment" in said:  # Azure's word
         return RemoteError(
             f"The model does not exist: {complaint.message}",
             status=404,

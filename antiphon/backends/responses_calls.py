@@ -42,6 +42,18 @@ from antiphon.types.tools import called
 
 CALL_ID_LENGTH_MAX = 64
 
+STAGE_OF = {
+    f"response.{kind}.{stage}": place
+    for kind, stages in {
+        "web_search_call": ("in_progress", "searching", "completed"),
+        "file_search_call": ("in_progress", "searching", "completed"),
+        "code_interpreter_call": ("in_progress", "code", "interpreting", "completed"),
+        "image_generation_call": ("in_progress", "generating", "completed"),
+    }.items()
+    for place, stage in enumerate(stages, 1)
+}
+"""The events of a hosted call → how many of its stages are then there."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_hosted = msgspec.json.Decoder(HostedCall).decode
 _Native = ShellCall | LocalShellCall | ApplyPatchCall | ComputerCall

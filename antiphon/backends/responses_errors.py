@@ -23,7 +23,9 @@ from antiphon.backends.chat_wire import clipped
 from antiphon.backends.responses_profiles import Dialect
 from antiphon.errors import RemoteError
 
-RESPONSES = Endpoint("responses", "/responses", {})
+RESPONSES = Endpoint("responses", "/responses", {"input": "input", "tools": "tools"})
+"""Places in what was sent are not those of the caller's request: history and other tools are in
+it."""
 
 _BAD_REQUEST = frozenset(
     {
@@ -69,12 +71,15 @@ def failed(error: Any, *, produced: bool) -> RemoteError:
     """The error for a response that ended as failed, or an ``error`` event."""
     raw = error if isinstance(error, dict) else {"message": error}
     code, message = raw.get("code") or raw.get("type"), raw.get("message")
+    told = code if type(code) is int and 400 <= code < 600 else None  # as HTTP would say it
+    if told is not None:
+        code = raw.get("type")
     complaint = Complaint(
         clipped(message) if isinstance(message, str) else "",
         code=code if isinstance(code, str) else "",
         param=str(raw.get("param") or ""),
     )
-    status = 400 if complaint.code in _BAD_REQUEST else status_of(complaint.code)
+    status = 400 if complaint.code in _BAD_REQUEST else told or status_of(complaint.code)
     found = error_of(status, {}, complaint, RESPONSES)
     if produced:
         found.retryable = False

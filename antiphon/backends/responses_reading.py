@@ -20,7 +20,7 @@ from msgspec import Raw
 from antiphon.backends import responses_wire as wire
 from antiphon.backends.chat_body import Offered
 from antiphon.backends.chat_wire import Token
-from antiphon.backends.responses_calls import Calls, Hosted
+from antiphon.backends.responses_calls import STAGE_OF, Calls, Hosted
 from antiphon.backends.responses_errors import failed
 from antiphon.backends.responses_wire import Answer, Ending, Item, Part, Usage
 from antiphon.backends.stops import Stops
@@ -78,6 +78,7 @@ class Reader:
         self._decode = wire.decode_probed if logprobs else wire.decode
         self._produced = False
         self._said = False  # the open item, by deltas
+        self._noted = False  # its annotations, too
         self._last = ""  # the type of the item before what comes, as far as it could go on
         self._closed = False  # the last item, as completed
         self._open: dict[int, str] = {}  # items that were added and not done: their types
@@ -260,6 +261,7 @@ class Reader:
             deltas.append(Declined(self._mended(event.delta)))
 
     def _annotation(self, event: wire.AnnotationAdded, deltas: list[Delta]) -> None:
+        self._noted = True
         deltas.append(Annotated(event.annotation))
 
     # Items
@@ -285,7 +287,7 @@ class Reader:
         said = deltas if self._hosted.live is None else self._waiting
         match item.type:
             case "message":
-                self._said = False
+                self._said = self._noted = False
                 if before == "message" or item.phase != self._phase:
                     said.append(Opened("message", item.phase))
                 self._phase = item.phase
@@ -305,15 +307,19 @@ class Reader:
         if not begun and item.id and (index, item.id) in self._known:
             return  # said before
         self._known.add((index, item.id))
-        if not begun and not self._said:
+        worded = item.type in ("message", "reasoning")
+        if not begun and not (worded and self._said):
             self._begin(item, raw, index, deltas)
         self._open.pop(index, None)
         self._closed = item.status != "incomplete"
         said = deltas if self._hosted.live is None else self._waiting
         match item.type:
             case "message":
+                parts = item.content or ()
                 if not self._said:
-                    self._message(item.content or (), said)
+                    self._message(parts, said)
+                elif len(parts) == 1 and not self._noted:
+                    said += [Annotated(one) for one in parts[0].annotations or ()]
                 if self._half:
                     said.append(Text("\ufffd"))
                 if self._stops is not None and (held := self._stops.end()):
@@ -327,8 +333,9 @@ class Reader:
                 said += self._calls.end(item, index)
             case _:
                 self._other_done(item.type, raw, index, deltas, said)
-        self._said = False
-        self._half = ""
+        if worded:
+            self._said = False
+            self._half = ""
 
     def _message(self, parts: Sequence[Part], deltas: list[Delta]) -> None:
         for part in parts:
@@ -365,7 +372,7 @@ class Reader:
 
     def _stage_or_ignored(self, event: wire.Quiet, deltas: list[Delta]) -> None:
         """An event of a call the upstream makes itself tells how far it is."""
-        stage = _STAGES.get(event.type)
+        stage = STAGE_OF.get(event.type)
         if stage is None:
             self._ignored(event.type)
         elif stage > 1:
@@ -379,12 +386,12 @@ class Reader:
 
     def _ended(self, event: Any, deltas: list[Delta]) -> None:
         answer = wire.decode_ending(event.response)
-        output = answer.output or []
-        for index in sorted(self._open) if self._heard or self._said else range(len(output)):
-            if self.over:
-                return
-            if index < len(output):
-                self._done(output[index], index, deltas)
+        silent = not (self._heard or self._said)
+        for index, raw in enumerate(answer.output or ()):
+            begun = self._open.get(index)
+            if self.over or not (silent if begun is None else wire.decode_item(raw).type == begun):
+                continue
+            self._done(raw, index, deltas)
         if not self.over:
             self._end(answer, _status(event, answer), deltas)
 
@@ -446,19 +453,6 @@ _HEAR: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
     wire.Failed: Reader._ended,
     wire.Failure: Reader._error,
 }
-
-_STAGES = {
-    f"response.{kind}.{stage}": place
-    for kind, stages in {
-        "web_search_call": ("in_progress", "searching", "completed"),
-        "file_search_call": ("in_progress", "searching", "completed"),
-        "code_interpreter_call": ("in_progress", "code", "interpreting", "completed"),
-        "image_generation_call": ("in_progress", "generating", "completed"),
-    }.items()
-    for place, stage in enumerate(stages, 1)
-}
-"""The events of a hosted call → how many of its stages are then there."""
-
 
 _ENDS = {wire.Incomplete: "incomplete", wire.Failed: "failed"}
 

@@ -264,6 +264,7 @@ class _Typed(Struct):
     error: Any = None
 
 
+_encode = msgspec.json.Encoder().encode
 decode: Callable[[bytes], Any] = msgspec.json.Decoder(Event).decode
 """One payload of a known shape; raises one of ``UNREADABLE`` for any other."""
 decode_lines = msgspec.json.Decoder(Event).decode_lines
@@ -338,13 +339,14 @@ def _object(payload: bytes) -> dict[str, Any]:
 
 def _lenient(payload: bytes, *, probed: bool) -> Event | ProbedDelta | Quiet:
     raw = _object(payload)
-    shape: Any = _ProbedEvent if probed else Event
     try:
         if isinstance(raw.get("delta"), str):  # the other half comes with the next
-            return cast("Event | ProbedDelta", msgspec.convert(raw, shape))
-        return cast("Event | ProbedDelta", msgspec.convert(_mended(raw), shape))
-    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
+            found: Any = msgspec.convert(raw, _ProbedEvent if probed else Event)
+        else:
+            found = (decode_probed if probed else decode)(_encode(_mended(raw)))
+    except (ValueError, RecursionError):
         return Quiet(_mended(str(raw.get("type", ""))))
+    return cast("Event | ProbedDelta", found)
 
 
 def _mended(value: Any) -> Any:
@@ -366,7 +368,7 @@ def _loosely(raw: dict[str, Any], shape: type[_S]) -> _S:
     for name, kind in get_type_hints(shape).items():
         value = raw.get(name)
         try:
-            setattr(made, name, msgspec.convert(value, kind))
+            setattr(made, name, msgspec.json.decode(_encode(value), type=kind, strict=False))
         except msgspec.ValidationError:
             if kind == list[Part] | None and isinstance(value, list):
                 parts = [_loosely(part, Part) for part in value if isinstance(part, dict)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from antiphon.runs.mcp_secrets import shown
+from antiphon.runs.mcp_secrets import shown, shown_choice
 from antiphon.runs.wishes import Wishes
 from antiphon.types.base import UNSET
 from antiphon.types.request import CreateResponse, conversation_id
@@ -70,7 +70,7 @@ def _repeat(asked: CreateResponse, wishes: Wishes, response: Response) -> None:
     response.prompt_cache_options = _cache_options(asked)
     response.reasoning = _reasoning(asked, wishes)
     response.text = {"format": _format(wishes.format), "verbosity": verbosity(asked) or "medium"}
-    response.tool_choice = wishes.choice
+    response.tool_choice = shown_choice(wishes.choice)
     response.tools = [_echoed(tool) for tool in wishes.tools]
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from antiphon.errors import ClientError
 from antiphon.runs.demands import schema_check
+from antiphon.runs.mcp_secrets import holds_secrets
 from antiphon.runs.offering import Placed, placed, type_of
 from antiphon.runs.said import BRINGING
 from antiphon.types.base import Asked, given
@@ -114,10 +115,10 @@ def _add_tools(
     param = f"{path or ('tool_search_output' if found else 'additional_tools')}.tools"
     tools = open_tools(item.tools, param=param)
     for index, tool in enumerate(tools):
-        if isinstance(tool, McpTool) and (given(tool.headers) or given(tool.authorization)):
+        if isinstance(tool, McpTool) and holds_secrets(tool):
             raise ClientError(
-                f"Unsupported value: '{param}[{index}]' holds secrets, which items would keep; "
-                "declare the server in 'tools'.",
+                f"Unsupported value: '{param}[{index}]' holds secrets (headers, a token, an "
+                "address with user or query), which items would keep; declare it in 'tools'.",
                 code="unsupported_value",
                 param=f"{param}[{index}]",
             )

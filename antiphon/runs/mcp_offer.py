@@ -38,7 +38,11 @@ class McpFunction:
 
     async def call(self, arguments: str, *, key: str) -> str:
         """As the port says; the failure's detail is ``mcp_call.error``."""
-        result = await self._session.call(self._tool, msgspec.json.decode(arguments), key=key)
+        try:
+            decoded = msgspec.json.decode(arguments)
+        except msgspec.DecodeError:  # half of a surrogate pair, say, which our checks let pass
+            raise ToolFailed("The call was not made: its arguments are not JSON.") from None
+        result = await self._session.call(self._tool, decoded, key=key)
         if result.error is None:
             return result.output or ""
         raise ToolFailed(said(result.error), detail=error_object(result.error))

@@ -18,7 +18,7 @@ from msgspec import Struct
 from antiphon.errors import ClientError, RemoteError
 from antiphon.runs.sealed import Keeper
 from antiphon.types.base import UNSET, given
-from antiphon.types.tools import McpTool
+from antiphon.types.tools import AllowedTools, McpTool
 
 HIDDEN = "<redacted>"
 _FIELDS = ("server_url", "headers", "authorization")
@@ -35,6 +35,22 @@ def shown(tool: McpTool) -> McpTool:
         headers=headers,
         authorization=HIDDEN if given(tool.authorization) else tool.authorization,
     )
+
+
+def shown_choice(choice: Any) -> Any:
+    """A tool choice, opened or as the request has it, without secrets: ``allowed_tools`` may hold
+    whole definitions of tools, of which only labels and names count."""
+    if isinstance(choice, AllowedTools):
+        return msgspec.structs.replace(choice, tools=[_entry(one) for one in choice.tools])
+    if isinstance(choice, dict) and isinstance(choice.get("tools"), list):
+        return {**choice, "tools": [_entry(one) for one in choice["tools"]]}
+    return choice
+
+
+def _entry(entry: Any) -> Any:
+    if not isinstance(entry, dict) or entry.get("type") != "mcp":
+        return entry
+    return {name: HIDDEN if name in _FIELDS and value else value for name, value in entry.items()}
 
 
 def _origin(url: str) -> str:
@@ -88,8 +104,24 @@ def sealed(
 
 def _is_open(fields: dict[str, Any]) -> bool:
     """Whether nothing of this has to be sealed: an address alone, without user and query."""
-    parts = urlsplit(fields.get("server_url", ""))
-    return fields.keys() == {"server_url"} and not parts.query and "@" not in parts.netloc
+    return fields.keys() == {"server_url"} and _is_bare(fields["server_url"])
+
+
+def _is_bare(url: str) -> bool:
+    """Whether it is an address without user and query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return not parts.query and "@" not in parts.netloc
+
+
+def holds_secrets(tool: McpTool) -> bool:
+    """Whether something of the tool must not be kept in clear, as items are."""
+    url = tool.server_url
+    return (
+        given(tool.headers) or given(tool.authorization) or (given(url) and not _is_bare(str(url)))
+    )
 
 
 def opened(

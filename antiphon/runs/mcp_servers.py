@@ -252,15 +252,15 @@ def _headers(tool: McpTool, path: str) -> dict[str, str]:
                 f"Invalid '{path}.headers': the header '{name[:64]}' cannot be set.",
                 param=f"{path}.headers",
             )
-        found[lower] = value
+        found[lower] = value.strip(" \t")  # around it they are no part of a value in HTTP
     if given(tool.authorization):
         if "authorization" in found:
             raise ClientError(
                 f"'{path}.authorization' and the header of that name exclude each other.",
                 param=f"{path}.authorization",
             )
-        token = str(tool.authorization)
-        if not _VALUE.match(token):
+        token = str(tool.authorization).strip(" \t")
+        if not token or not _VALUE.match(token):
             raise ClientError(
                 f"Invalid '{path}.authorization': it cannot be sent in a header.",
                 param=f"{path}.authorization",

@@ -173,6 +173,13 @@ def offer(
 def _take(made: Offer, tool: Tool, path: str, able: Capabilities) -> None:
     kind = type_of(tool)
     known = NATIVE.get(kind)
+    if known is not None and isinstance(tool, HostedTool):  # a shell in somebody's container
+        raise ClientError(
+            f"Unsupported value: a '{kind}' runs where the caller runs it here; leave "
+            f"'{path}.environment' out, or say {{'type': 'local'}}.",
+            code="unsupported_value",
+            param=f"{path}.environment",
+        )
     if kind in able.native:
         made.native.append(tool)
         if known is not None:

@@ -19,7 +19,7 @@ from antiphon.runs.context import Begun, Context
 from antiphon.runs.demands import Demands
 from antiphon.runs.echo import Flavour
 from antiphon.runs.held import ending
-from antiphon.runs.mcp_secrets import opened, sealed
+from antiphon.runs.mcp_secrets import opened, sealed, shown_choice
 from antiphon.runs.sealed import Keeper
 from antiphon.sealing.base import Unsealable
 from antiphon.store.base import StoredResponse
@@ -71,7 +71,8 @@ def order_of(
     """The request as it is kept. ``context`` is what it was resolved to. Raises ``ClientError`` if
     it has secrets that cannot be sealed."""
     tools, secrets = sealed(asked.tools, keeper)
-    without = msgspec.structs.replace(asked, input=None, tools=tools)
+    choice = shown_choice(asked.tool_choice)
+    without = msgspec.structs.replace(asked, input=None, tools=tools, tool_choice=choice)
     order = Order(
         asked=msgspec.Raw(encode(without)),
         brought=msgspec.Raw(context.brought),

@@ -99,9 +99,10 @@ def client_for(
     return httpx2.AsyncClient(
         transport=_Guarded(guard, answer_bytes_max),
         headers={
-            "user-agent": f"antiphon/{__version__}",
-            **headers,
-            "accept-encoding": "identity",
+            b"user-agent": f"antiphon/{__version__}".encode(),
+            # As texts, only ASCII ones would be taken.
+            **{name.encode(): value.encode("latin-1") for name, value in headers.items()},
+            b"accept-encoding": b"identity",
         },
         timeout=httpx2.Timeout(connect_seconds, read=answer_seconds),
         trust_env=False,

@@ -34,7 +34,6 @@ from antiphon.types.tools import (
     Tool,
     ToolSearchTool,
     TypeChoice,
-    called,
 )
 
 _S = TypeVar("_S", bound=Struct)
@@ -73,21 +72,21 @@ def open_tools(raw: Sequence[dict[str, Any]] | None, *, param: str = "tools") ->
     """The tools of a request, or of an item that brings some (``param`` is where they stand), as
     they are declared. Raises ``ClientError``."""
     tools: list[Tool] = []
-    names: set[str] = set()
+    names: set[tuple[str, str]] = set()
     for index, definition in enumerate(raw or ()):
         path = at_index(param, index)
         tool = _plain_tool(definition) or _open_tool(definition, path)
         if isinstance(tool, FunctionTool) and tool.parameters is not None:
             tool.parameters = _object_schema(tool.name, tool.parameters, path)
         what, name, field = _identity(tool)
-        if name in names:
+        if (what, name) in names:
             raise ClientError(
                 f"Invalid '{path}{field}': {what} {explain.echoed(name)} is already "
                 "defined; names must be unique.",
                 code="invalid_value",
                 param=f"{path}{field}",
             )
-        names.add(name)
+        names.add((what, name))
         tools.append(tool)
     return tools
 
@@ -98,13 +97,13 @@ def _identity(tool: Tool) -> tuple[str, str, str]:
         case FunctionTool() | CustomTool():
             return "a tool named", tool.name, ".name"
         case NamespaceTool():
-            return "a namespace named", called(tool.name, ""), ".name"
+            return "a namespace named", tool.name, ".name"
         case McpTool():
-            return "a server labelled", f"mcp:{tool.server_label}", ".server_label"
+            return "a server labelled", tool.server_label, ".server_label"
         case HostedTool():
-            return "a tool of type", f"type:{tool.type}", ".type"
+            return "a tool of type", tool.type, ".type"
         case _:
-            return "a tool of type", f"type:{type(tool).__struct_config__.tag}", ".type"
+            return "a tool of type", str(type(tool).__struct_config__.tag), ".type"
 
 
 def _plain_tool(raw: dict[str, Any]) -> Tool | None:
@@ -306,7 +305,9 @@ def _allowed(raw: dict[str, Any], tools: Sequence[Tool]) -> AllowedTools:
         kind = entry.get("type")
         if kind is None:
             raise explain.missing(f"{path}.type")
-        opener = _CHOICES.get(kind) if isinstance(kind, str) else None
+        if not isinstance(kind, str):
+            raise explain.wrong_type(f"{path}.type", "a string", kind)
+        opener = _CHOICES.get(kind)
         if opener is None and kind in _TYPES:
             opener = _typed
         if opener is not None:
@@ -324,6 +325,8 @@ def _check_namespace(entry: dict[str, Any], tools: Sequence[Tool], path: str) ->
     name = entry.get("name")
     if name is None:
         raise explain.missing(f"{path}.name")
+    if not isinstance(name, str):
+        raise explain.wrong_type(f"{path}.name", "a string", name)
     if not any(isinstance(tool, NamespaceTool) and tool.name == name for tool in tools):
         raise _absent(f"the namespace {explain.echoed(name)}", path)
 

@@ -14,10 +14,18 @@ from click.testing import CliRunner, Result
 
 from antiphon import app
 from antiphon.backends.responses import Responses
-from antiphon.backends.responses_profiles import DIALECTS, Dialect, dialect_named, name_for
+from antiphon.backends.responses_profiles import (
+    CLIENT_TOOLS,
+    DIALECTS,
+    HOSTED_TOOLS,
+    Dialect,
+    dialect_named,
+    name_for,
+)
 from antiphon.backends.router import Route, Router
 from antiphon.cli import main
 from antiphon.config import Config, ResponsesSettings
+from antiphon.config_backends import NATIVE
 from antiphon.config_sources import ConfigError, load
 from tests.backends.strict_responses import strict_responses
 
@@ -68,7 +76,13 @@ def test_a_file_may_name_such_an_upstream(tmp_path: Path) -> None:
     assert isinstance(backend, Responses)
     known = backend.capabilities("m")
     assert known.native == {"shell"} and known.carries and known.json_schema == "asked"
-    for wrong in ('native = ["mcp"]', 'url = "h"', 'enforces = ["all"]', 'profile = "none"'):
+    for wrong in (
+        'native = ["mcp"]',
+        'native = ["web_serch"]',
+        'url = "h"',
+        'enforces = ["all"]',
+        'profile = "none"',
+    ):
         with pytest.raises(ConfigError):
             loaded(tmp_path, f'[[backends]]\nkind = "responses"\nurl = "http://h/v1"\n{wrong}\n')
 
@@ -79,6 +93,11 @@ def test_the_settings_know_every_profile() -> None:
     assert set(get_args(hint)) == {"auto", *DIALECTS}
     with pytest.raises(ValueError, match="profile must be auto or one of"):
         dialect_named("none", "http://h/v1")
+
+
+@pytest.mark.requirement("responses-upstream:settings")
+def test_the_settings_know_every_tool_an_upstream_may_have() -> None:
+    assert set(NATIVE) == {"function"} | CLIENT_TOOLS | HOSTED_TOOLS
 
 
 @pytest.mark.requirement("responses-upstream:native-tools")

@@ -49,6 +49,11 @@ any server:
 $ python -m tests.open_responses --url http://127.0.0.1:8484/v1 --model NAME
 ```
 
+It runs in a checkout (`make setup`, `.venv/bin/python`). The scenarios of tools need a model that
+calls them, another one by `--tool-model`; against `antiphon serve --scripted`:
+`--model scripted/echo --tool-model scripted/tool`. A server in the other profile needs
+`--profile open-responses`.
+
 Without `--url`, as the table below was made: against a new server of each profile, with
 [scripted models](scripted-models.md), all scenarios at the same time.
 

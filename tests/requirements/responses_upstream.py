@@ -62,6 +62,12 @@ REQUIREMENTS = {
     "responses-upstream:cut": Requirement(
         "house.md §7 row 5", "Where the network cuts a stream does not change what is heard."
     ),
+    "responses-upstream:habits": Requirement(
+        ISSUE,
+        "What an upstream leaves out, says twice, late, interleaved or oddly still gives a sound "
+        "stream with nothing lost or doubled, and its replay is the same; what it says as an error "
+        "has failed.",
+    ),
     "responses-upstream:stop": Requirement(
         "ours", "A stop of a chat completion ends the answer although this API has no such field."
     ),
