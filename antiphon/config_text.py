@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,14 +64,22 @@ def _shown(value: Any, *, secret: bool) -> str:
             return str(value)
 
 
+_SECRET_IN_QUERY = re.compile(r"([?&][^=&#]*(?:key|token|secret|pass|sig)[^=&#]*=)[^&#]+", re.I)
+
+
 def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()  # JSON's strings are TOML's basic strings
 
 
 def without_secret(text: str) -> str:
-    """A URL without its secret: the password, or a token that stands alone before the host."""
+    """A URL without its secrets: the password, or a token that stands alone before the host, and
+    what its query calls a key, token, secret, password or signature."""
     parts = urlsplit(text) if "://" in text else None
-    if parts is None or not parts.username:
+    if parts is None:
+        return text
+    if parts.query:
+        text = _SECRET_IN_QUERY.sub(rf"\1{MASK}", text)
+    if not parts.username:
         return text
     shown = f"{parts.username}:{MASK}" if parts.password else MASK
     return text.replace(f"{parts.netloc.rpartition('@')[0]}@", f"{shown}@", 1)

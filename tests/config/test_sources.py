@@ -26,7 +26,7 @@ from antiphon.config import (
 )
 from antiphon.config_base import Section
 from antiphon.config_sources import ConfigError, Flag, Loaded, load
-from antiphon.config_text import as_toml
+from antiphon.config_text import as_toml, without_secret
 
 CHAT = '[[backends]]\nkind = "chat"\nurl = "http://127.0.0.1:1/v1"\n'
 
@@ -336,3 +336,18 @@ def test_every_setting_has_a_sentence() -> None:
             sentence = (field.type.extra_json_schema or {})["description"]
             assert sentence.endswith("."), (section, field.name)
         assert len(info.fields) == len(structs.fields(section))
+
+
+@pytest.mark.requirement("config:show:masks_secrets")
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h/mcp?api_key=abc&v=1", "https://h/mcp?api_key=********&v=1"),
+        ("https://h/mcp?v=1&Token=a.b-c#x", "https://h/mcp?v=1&Token=********#x"),
+        ("https://u:p@h/?sig=1", "https://u:********@h/?sig=********"),
+        ("https://h/?v=token", "https://h/?v=token"),
+        ("postgresql://u:p@h/d?sslmode=require", "postgresql://u:********@h/d?sslmode=require"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert without_secret(url) == shown
