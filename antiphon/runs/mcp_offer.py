@@ -85,6 +85,7 @@ def offered(
         origins=dict(made.origins),
     )
     deferred: list[Entry] = []
+    names = {origin: name for name, origin in whole.origins.items()}
     for server in servers:
         for tool in listed.get(server.label, ()):
             if not server.allows(tool):
@@ -94,7 +95,7 @@ def offered(
                 deferred.append(Entry(shown, server.label, server.description or "", True))
                 if not {(server.label, tool.name), (server.label, "")} & made.found:
                     continue
-            _add(whole, server, tool, sessions[server.label])
+            _add(whole, names, server, tool, sessions[server.label])
     if deferred and isinstance(search := whole.served.get(TOOL_SEARCH), ToolSearch):
         _extend(whole, search.having(deferred))
     return whole
@@ -107,13 +108,19 @@ def _extend(made: Offer, search: ToolSearch) -> None:
     made.tools[at] = replace(made.tools[at], description=search.description)
 
 
-def _add(made: Offer, server: Server, tool: McpListed, session: McpSession) -> None:
+def _add(
+    made: Offer,
+    names: dict[tuple[str, str], str],
+    server: Server,
+    tool: McpListed,
+    session: McpSession,
+) -> None:
+    """Offer a tool. ``names``: ``Offer.origins`` the other way round; a list may be long."""
     origin = (server.label, tool.name)
-    name = next((name for name, known in made.origins.items() if known == origin), None)
-    if name is not None:  # the same server is named twice
-        made.kinds.setdefault(server.kind, []).append(name)
+    if origin in names:  # the same server is named twice
+        made.kinds.setdefault(server.kind, []).append(names[origin])
         return
-    name = _name(made, origin)
+    name = names[origin] = _name(made, origin)
     made.origins[name] = origin
     asks = server.asks(tool)
     made.forms[name] = approval(*origin) if asks else Answered(*origin)

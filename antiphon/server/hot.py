@@ -15,8 +15,7 @@ Rules
    ``requests_max``. Of everything else nothing was touched, and uvicorn reads the same bytes.
 2. A head is believed only after uvicorn's own parser has read it, and its key was checked; what
    it meant is remembered by its bytes (``heads.py``).
-3. Nothing here waits. What has to (another store, documents) is resolved in one task, and the
-   answer goes on from there as before.
+3. Nothing here waits. What has to (another store, documents) is resolved in one task.
 4. One answer at a time per connection. What a caller sends meanwhile stays in ``_unread``, and
    the socket is not read while that is too much. Nothing is answered to one who takes nothing.
 5. A caller who reads slowly pauses the model (``pause_writing`` → ``Live.pause`` → the upstream's
@@ -352,16 +351,17 @@ class _Answer:
 
     def create(self, asked: CreateResponse) -> None:
         """Resolve the request and start the response, here or, if that has to wait, in a task."""
-        runs, project = self._http.deps.runs, self._project
-        resolving = runs.resolve(asked, project, "openai", lenient=self._lenient)
-        if resolves_at_once(asked, runs.memory, project):
-            self._start(at_once(resolving))
+        if resolves_at_once(asked, self._http.deps.runs.memory, self._project):
+            self._start(at_once(self._resolve(asked)))
         else:
-            self._task = self._http.loop.create_task(self._wait_and_start(resolving))
+            self._task = self._http.loop.create_task(self._wait_and_start(asked))
 
-    async def _wait_and_start(self, resolving: Coroutine[Any, Any, Context]) -> None:
+    def _resolve(self, asked: CreateResponse) -> Coroutine[Any, Any, Context]:
+        return self._http.deps.runs.resolve(asked, self._project, "openai", lenient=self._lenient)
+
+    async def _wait_and_start(self, asked: CreateResponse) -> None:
         try:
-            context = await resolving
+            context = await self._resolve(asked)
             self._task = None
             self._start(context)
         except Exception as failure:

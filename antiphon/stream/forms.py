@@ -85,16 +85,27 @@ def collected(form: Collected, item_id: str, call_id: str, text: str, status: St
     arguments = json.loads(text) if text.strip() else {}
     if not isinstance(arguments, dict):
         raise ValueError("the arguments are not an object")
+    if "\\ud" in text or "\\uD" in text:
+        arguments = _written(arguments)
     return form.make(item_id, call_id, arguments, status)
 
 
+def _written(value: Any) -> Any:
+    """The value with texts that can be written again: half a surrogate pair is no character."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_written(key): _written(inner) for key, inner in value.items()}
+    return [_written(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _shell(item_id: str, call_id: str, arguments: Any, status: Status) -> OutputItem:
-    action = msgspec.convert(arguments, ShellAction)
+    action = msgspec.convert(_whole(arguments), ShellAction)
     return ShellCall(call_id, action, item_id, status, {"type": "local"})
 
 
 def _local_shell(item_id: str, call_id: str, arguments: Any, status: Status) -> OutputItem:
-    action = msgspec.convert({"type": "exec", "env": {}, **arguments}, LocalShellAction)
+    action = msgspec.convert({"type": "exec", "env": {}, **_whole(arguments)}, LocalShellAction)
     return LocalShellCall(call_id, action, item_id, status)
 
 
@@ -130,7 +141,7 @@ def _action(raw: Any) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> Any:
-    """Coordinates some models write as 10.0 are integers."""
+    """Numbers some models write as 10.0 are integers."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

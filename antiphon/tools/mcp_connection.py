@@ -290,12 +290,13 @@ def _fault(error: BaseException, traffic: Traffic) -> McpError:
         return traffic.error
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    broken = isinstance(error, MCPError) and error.code == protocol.PARSE_ERROR  # the SDK's words
+    if broken or isinstance(error, ValidationError):
+        words = "The MCP server answered with something that is not MCP."
+        return McpError("mcp_protocol_error", protocol.PARSE_ERROR, words)
     if isinstance(error, MCPError):
         words = str(error.message)[:MESSAGE_CHARS_MAX] or "no message"
         return McpError("mcp_protocol_error", error.code, words)
-    if isinstance(error, ValidationError):
-        words = "The MCP server answered with something that is not MCP."
-        return McpError("mcp_protocol_error", protocol.PARSE_ERROR, words)
     if isinstance(error, httpx2.InvalidURL):
         return McpError("http_error", 400, "The address of the MCP server is not a valid one.")
     if isinstance(error, OSError):

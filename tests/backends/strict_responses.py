@@ -183,6 +183,7 @@ FAULTS: dict[str, tuple[str, Json, tuple[str, ...]]] = {
     "error-500": ("500 X", {"message": "boom at 10.0.0.7"}, ()),
     "error-503": ("503 X", {"message": "loading"}, ("retry-after: 1",)),
     "missing": ("404 X", {"message": "The model 'missing' does not exist"}, ()),
+    "no-deployment": ("404 X", {"message": "It does not exist.", "code": "DeploymentNotFound"}, ()),
     "overflow": ("400 X", {"message": "too long", "code": "context_length_exceeded"}, ()),
     "odd": ("400 X", {"message": "temperature is odd", "code": "odd", "param": "temperature"}, ()),
 }

@@ -436,6 +436,7 @@ async def test_a_native_call_becomes_the_call_any_model_would_make(
         ("error-500", 502, "upstream_error", True),
         ("error-503", 502, "upstream_error", True),
         ("missing", 404, "model_not_found", False),
+        ("no-deployment", 404, "model_not_found", False),
         ("odd", 400, "odd", False),
     ],
 )
@@ -447,7 +448,7 @@ async def test_a_refusal_says_whose_fault_it_is(
     assert (error.status, error.code, error.retryable) == (status, code, retryable)
     if status == 502:
         assert "sk-" not in error.message and "10.0.0.7" not in error.message
-    assert error.param == {"odd": "temperature", "missing": "model"}.get(model)
+    assert error.param == ("model" if status == 404 else {"odd": "temperature"}.get(model))
     waits = {"error-429": 0.01, "error-503": 1.0}
     assert error.retry_after_seconds == waits.get(model)
     if code == "upstream_not_found":
@@ -562,7 +563,7 @@ async def test_a_type_of_tool_that_is_refused_is_sent_as_a_function(
     assert backend.capabilities("m").grammar == "none"
     upstream.bodies.clear()
     error = await refused(backend, "m", native=[ShellTool()])
-    assert (error.status, error.param) == (400, "tools[0].type") and len(upstream.bodies) == 1
+    assert (error.status, error.param) == (400, "tools") and len(upstream.bodies) == 1
     await backend.close()
 
 

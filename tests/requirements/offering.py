@@ -73,6 +73,9 @@ REQUIREMENTS = {
     "offering:additional:no-text": Requirement(
         _ISSUE, "Items that bring tools or settings are never shown to the model as text."
     ),
+    "offering:shell:container": Requirement(
+        _ISSUE, "A shell in a container is refused: it is never told as one the caller runs."
+    ),
     "offering:additional:checked": Requirement(
         _ISSUE, "Tools and settings of items are checked like the request's own, with their path."
     ),

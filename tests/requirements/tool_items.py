@@ -25,6 +25,11 @@ REQUIREMENTS = {
         _ISSUE,
         "Arguments that cannot become the item are an error of the model, unless it was cut.",
     ),
+    "stream:tools:odd": Requirement(
+        _ISSUE,
+        "Half a character in the arguments of a call, or 5.0 for a whole number, gives an item "
+        "that can be stored and sent.",
+    ),
     "stream:tools:stages": Requirement(
         "api-surface §7.4", "Stages of hosted calls keep their order."
     ),

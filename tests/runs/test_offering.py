@@ -389,6 +389,18 @@ async def test_what_items_bring_is_not_said_to_the_model(profile: Any) -> None:
         assert [tool["function"]["name"] for tool in body["tools"]] == ["a"]
 
 
+@pytest.mark.requirement("offering:shell:container")
+@pytest.mark.parametrize("native", [frozenset(), frozenset({"shell"})])
+@pytest.mark.parametrize("kind", ["container_auto", "container_reference"])
+def test_a_shell_in_a_container_is_no_shell_of_the_callers(
+    native: frozenset[str], kind: str
+) -> None:
+    tool = {"type": "shell", "environment": {"type": kind}}
+    with pytest.raises(ClientError) as caught:
+        offer(placed(open_tools([tool])), Capabilities(native=native), {})
+    assert caught.value.param == "tools[0].environment"
+
+
 @pytest.mark.requirement("offering:additional:checked")
 @pytest.mark.parametrize(
     ("item", "param"),

@@ -259,6 +259,34 @@ def test_a_call_that_says_nothing_is_the_models_fault(text: str) -> None:
     assert left == []
 
 
+@pytest.mark.requirement("stream:tools:odd")
+@pytest.mark.parametrize(
+    ("name", "text", "field", "said"),
+    [
+        ("shell", '{"commands": ["\\ud83d"]}', "action", {"commands": ["\ufffd"]}),
+        ("shell", '{"commands": ["\\uD83D\\uDE00"]}', "action", {"commands": ["\U0001f600"]}),
+        (
+            "shell",
+            '{"commands": ["ls"], "timeout_ms": 5.0}',
+            "action",
+            {"commands": ["ls"], "timeout_ms": 5},
+        ),
+        (
+            "apply_patch",
+            '{"type": "create_file", "path": "a", "diff": "+\\uDE00"}',
+            "operation",
+            {"type": "create_file", "path": "a", "diff": "+\ufffd"},
+        ),
+    ],
+)
+def test_arguments_written_oddly_become_an_item_that_can_be_kept(
+    name: str, text: str, field: str, said: Any
+) -> None:
+    gate, _ = composed([[CallStart(0, "function", name), CallArguments(0, text)]])
+    (item,) = gate.response.output
+    assert msgspec.json.decode(msgspec.json.encode(item))[field] == said
+
+
 @pytest.mark.requirement("stream:tools:stages")
 @pytest.mark.parametrize(("begun", "ended"), HOSTED)
 def test_a_hosted_call_has_all_its_stages_in_order(begun: HostedCall, ended: HostedCall) -> None:

@@ -93,6 +93,21 @@ def test_a_misfit_in_a_tool_has_its_path(raw: dict[str, Any], path: str, code: s
 
 
 @pytest.mark.requirement("wire:errors:codes")
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"type": "web_search"}, "a tool of type 'web_search' is"),
+        ({"type": "shell"}, "a tool of type 'shell' is"),
+        ({"type": "mcp", "server_label": "wiki"}, "a server labelled 'wiki' is"),
+    ],
+)
+def test_a_tool_that_is_there_twice_is_named_as_the_caller_did(
+    raw: dict[str, Any], said: str
+) -> None:
+    assert said in refusal(raw, raw).message
+
+
+@pytest.mark.requirement("wire:errors:codes")
 def test_a_chat_shaped_tool_is_answered_with_the_flat_shape() -> None:
     assert (
         "without a nested 'function'"
@@ -199,6 +214,12 @@ def test_every_form_of_choice_is_understood(raw: Any, choice: Any) -> None:
         ({"type": "computer_use"}, "tool_choice", "invalid_value"),
         ({**ALLOWED, "tools": []}, "tool_choice.tools", "array_below_min_length"),
         ({**ALLOWED, "mode": "none"}, "tool_choice.mode", "invalid_value"),
+        ({**ALLOWED, "tools": [{"type": []}]}, "tool_choice.tools[0].type", "invalid_type"),
+        (
+            {**ALLOWED, "tools": [{"type": "namespace", "name": []}]},
+            "tool_choice.tools[0].name",
+            "invalid_type",
+        ),
         (
             {**ALLOWED, "tools": [{"type": "function", "name": "time"}]},
             "tool_choice.tools[0]",
