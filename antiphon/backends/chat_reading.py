@@ -13,6 +13,7 @@ as such at half the cost, many of one read together; any payload that is more is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -291,7 +292,7 @@ class Reader:
         if thought := piece.reasoning_content or piece.reasoning:
             deltas.append(Thought(_mended(thought) if odd else thought))
         elif piece.reasoning_details:
-            deltas += [Thought(text) for text in _texts(piece.reasoning_details) if text]
+            deltas += [Thought(_mended(t)) for t in _texts(piece.reasoning_details) if t]
         content = piece.content
         if content:
             if not isinstance(content, str):
@@ -303,7 +304,7 @@ class Reader:
             deltas.append(Declined(_mended(piece.refusal) if odd else piece.refusal))
         if piece.tool_calls:
             for call in piece.tool_calls:
-                deltas += self.calls.feed(call)
+                deltas += self.calls.feed(_mended_call(call) if odd else call)
         elif piece.function_call is not None:
             deltas += self.calls.feed(CallPart(index=0, function=piece.function_call))
 
@@ -332,6 +333,21 @@ class Reader:
             self._can_be_plain = False
             text = text[:-1]
         return _mended(text)
+
+
+def _mended_call(call: CallPart) -> CallPart:
+    """The same of all texts of a piece of a call."""
+    function = call.function
+    if function is not None:
+        arguments = function.arguments
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+        function = msgspec.structs.replace(
+            function,
+            name=_mended(function.name or "") or None,
+            arguments=None if arguments is None else _mended(arguments),
+        )
+    return msgspec.structs.replace(call, id=_mended(call.id or "") or None, function=function)
 
 
 def _mended(text: str) -> str:

@@ -380,7 +380,8 @@ class Reader:
 
     def _code(self, event: wire.CodeDelta, deltas: list[Delta]) -> None:
         if event.delta:
-            deltas += self._hosted.stage(event.output_index, ItemStage(code=event.delta))
+            code = self._mended(event.delta)
+            deltas += self._hosted.stage(event.output_index, ItemStage(code=code))
 
     # Ends
 
@@ -435,10 +436,10 @@ _SAY: dict[type[Any], Callable[[Reader, Any, list[Delta]], None]] = {
     wire.SummaryDelta: Reader._summary,
     wire.RefusalDelta: Reader._declined,
     wire.ArgumentsDelta: lambda self, event, deltas: deltas.extend(
-        self._calls.piece(event.output_index, event.delta)
+        self._calls.piece(event.output_index, self._mended(event.delta))
     ),
     wire.InputDelta: lambda self, event, deltas: deltas.extend(
-        self._calls.piece(event.output_index, event.delta)
+        self._calls.piece(event.output_index, self._mended(event.delta))
     ),
     wire.AnnotationAdded: Reader._annotation,
 }

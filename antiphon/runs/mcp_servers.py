@@ -172,7 +172,8 @@ class McpHouse:
             return McpPlace(tool.server_label, url, added)
         for field in ("connector_id", "tunnel_id"):
             name = getattr(tool, field)
-            if given(name) and str(name) in self.configured:
+            known = self.configured.get(str(name)) if given(name) else None
+            if known is not None and _may(known, project):
                 tool_label = str(name)
                 break
             if given(name):

@@ -76,6 +76,7 @@ class _Life:
 
     def __init__(self, dials: Sequence[Dial]) -> None:
         self.opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self.opened.add_done_callback(_looked_at)
         self.one_stream = False
         self.leaving = asyncio.Event()
         self.task = asyncio.create_task(self._live(dials))
@@ -264,7 +265,7 @@ def _watched() -> tuple[Traffic, contextvars.Context]:
     return traffic, context
 
 
-def _looked_at(asked: asyncio.Task[Any]) -> None:
+def _looked_at(asked: asyncio.Future[Any]) -> None:
     """What fails when nobody waits for it any more is no news."""
     if not asked.cancelled():
         asked.exception()

@@ -239,14 +239,18 @@ def open_choice(raw: str | dict[str, Any] | None, tools: Sequence[Tool]) -> Choi
         raise explain.wrong_type("tool_choice.type", "a string", kind)
     opener = _CHOICES.get(kind)
     if opener is not None:
-        return opener(raw, tools, "tool_choice")
-    if kind == "allowed_tools":
-        return _allowed(raw, tools)
-    if kind in _TYPES:
-        return _typed(raw, tools, "tool_choice")
-    raise explain.wrong_value(
-        "tool_choice.type", kind, sorted({*_CHOICES, *_TYPES, "allowed_tools"})
-    )
+        choice = opener(raw, tools, "tool_choice")
+    elif kind == "allowed_tools":
+        choice = _allowed(raw, tools)
+    elif kind in _TYPES:
+        choice = _typed(raw, tools, "tool_choice")
+    else:
+        known = sorted({*_CHOICES, *_TYPES, "allowed_tools"})
+        raise explain.wrong_value("tool_choice.type", kind, known)
+    fields = {"type", *getattr(choice, "__struct_encode_fields__", ())}
+    for key in raw.keys() - fields:
+        raise explain.unknown_parameter("tool_choice", key)
+    return choice
 
 
 def _mode(raw: str, tools: Sequence[Tool]) -> Literal["none", "auto", "required"]:

@@ -134,6 +134,14 @@ HABITS: dict[str, tuple[list[Json], list[tuple[str, str]]]] = {
         changed(said(HI), "item.done", lambda e: e["item"].update(note="\ud83d")),
         [("message", "Hi.")],
     ),
+    "half a character in arguments": (
+        changed(
+            kept(said(call("1", X)), "arguments.done"),
+            "arguments.delta",
+            lambda e: e.update(delta=e["delta"].replace("x", "\ud83d")),
+        ),
+        [("function_call", X.replace("x", "\ufffd"))],
+    ),
     "usage that is none": (
         said(HI, usage={"input_tokens": "many", "output_tokens": -1}),
         [("message", "Hi.")],

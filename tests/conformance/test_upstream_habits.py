@@ -87,6 +87,10 @@ HABITS: dict[str, tuple[list[Any], list[Any]]] = {
         [SURROGATE % "ud83d", SURROGATE % "ude00", STOP],
         [("message", "😀")],
     ),
+    "half a character in arguments": (
+        [called(0, '{"city":"\ud83d"}', "a", NAME), CALLS],
+        [("function_call", '{"city":"\ufffd"}')],
+    ),
     "more cached than read": ([HI, used(5, 2, 50, None)], [("message", "Hi")]),
     "more thought than written": ([HI, used(5, 2, None, 9)], [("message", "Hi")]),
 }

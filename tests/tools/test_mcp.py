@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -415,3 +417,38 @@ def test_a_structured_result_is_said_once(texts: list[str], structured: Any, exp
     content = [TextContent(text=text) for text in texts]
     result = CallToolResult(content=content, structured_content=structured)  # type: ignore[arg-type]
     assert outcome(result, 1_000).output == expected
+
+
+@pytest.mark.requirement("mcp:connection:given_up")
+async def test_a_connection_nobody_waits_for_fails_in_silence() -> None:
+    from antiphon.tools.mcp_connection import Connection, Dial, Limits
+
+    under_way, over = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def ends_badly() -> AsyncIterator[Any]:
+        under_way.set()
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            over.set()
+            raise RuntimeError("what a transport may make of being cancelled")
+
+    told: list[Any] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, about: told.append(about["message"]))
+    try:
+        connection = Connection([Dial(ends_badly)], Limits(5.0, 5.0, 5.0, 1_000_000))
+        listing = asyncio.create_task(connection.tools())
+        await under_way.wait()
+        listing.cancel()
+        await asyncio.gather(listing, return_exceptions=True)
+        await over.wait()
+        await connection.close()
+        del connection, listing
+        gc.collect()
+        assert told == []
+    finally:
+        loop.set_exception_handler(before)

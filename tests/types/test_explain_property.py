@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from antiphon.errors import ClientError
 from antiphon.types.codec import decode_create, open_items
-from antiphon.types.tool_codec import open_choice, open_tools
 from antiphon.types.explain import misfit
 from antiphon.types.items import (
     OPAQUE_TYPES,
@@ -22,6 +21,7 @@ from antiphon.types.items import (
     Reasoning,
 )
 from antiphon.types.request import CreateResponse
+from antiphon.types.tool_codec import open_choice, open_tools
 from antiphon.types.tools import CustomTool, FunctionTool
 
 ECHO_LIMIT = 100

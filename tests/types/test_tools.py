@@ -207,6 +207,11 @@ def test_every_form_of_choice_is_understood(raw: Any, choice: Any) -> None:
             "missing_required_parameter",
         ),
         ({"type": "function", "name": "time"}, "tool_choice", "invalid_value"),
+        (
+            {"type": "function", "name": "weather", "nam": "x"},
+            "tool_choice.nam",
+            "unknown_parameter",
+        ),
         ({"type": "function", "name": "shell"}, "tool_choice", "invalid_value"),
         ({"type": "custom", "name": "weather"}, "tool_choice", "invalid_value"),
         ({"type": "file_search"}, "tool_choice", "invalid_value"),
